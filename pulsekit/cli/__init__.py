@@ -1,4 +1,4 @@
-"""The command line: parse the arguments, call the library, render the result with `output`.
+"""The command line: parse the arguments, call the library, print the result with `output`.
 
 Each command is a separate module, which is imported when the user calls the command.
 """
@@ -19,19 +19,19 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code, one of `exit_codes.ExitCode`.
 
-    The only exception that it raises is SystemExit. It prints each other exception as a line on stderr, write errors
-    on stdout included. It prints nothing if the reader of stdout closed the pipe.
+    `main` raises no exception except SystemExit. It prints any other exception as a line on stderr, including write
+    errors of stdout. If the reader of stdout closed the pipe, it prints nothing.
 
     Args:
-        argv: the arguments without the program's name. The default is the arguments of the process. The command then
-            owns the process, and garbage collection is disabled until the command begins and after it ends. This saves
-            a sixth of the time of a short command.
+        argv: the arguments without the program's name. The default is the arguments of the process. With the default,
+            garbage collection is disabled before the command begins and after it ends, which saves a sixth of the time
+            of a short command.
     """
     own = argv is None
     if own:
         gc.disable()  # `app` enables it
-    if sys.stderr is None:  # closed by the caller; printing to None would print to stdout
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - it stays open to the end
+    if sys.stderr is None:  # closed by the parent process; print(file=None) would write to stdout
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - stays open until the exit
     try:
         from pulsekit.cli.app import run
 
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except SystemExit:
         raise
-    except BaseException as error:  # noqa: BLE001 - the caller is the interpreter
+    except BaseException as error:  # noqa: BLE001 - no caller handles exceptions
         from pulsekit.cli.exit_codes import report
 
         code = int(report(error))
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _discard_output() -> None:
-    """Discard unwritten output, so that the interpreter does not fail on it at exit, with another exit code."""
+    """Discard unwritten output. Otherwise, the interpreter may fail to write it at exit, and change the exit code."""
     for stream in (sys.stdout, sys.stderr):
         if stream is None:
             continue

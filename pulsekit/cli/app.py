@@ -76,7 +76,7 @@ class Group(TyperGroup):
 
 
 class _Root(Group):
-    """The group of all commands. If stdout is a closed pipe, it exits with CLOSED_PIPE instead of typer's 1."""
+    """The group of all commands. If stdout is a closed pipe, the exit code is CLOSED_PIPE instead of typer's 1."""
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
         with _closed_pipe_exits():
@@ -106,14 +106,14 @@ class _Root(Group):
 
 
 class _Lazy(Command):
-    """A placeholder for a command, which imports the module when the command is called."""
+    """A placeholder, which imports the module of a command when the user calls the command."""
 
     def __init__(self, name: str, module: str, summary: str) -> None:
         super().__init__(name, short_help=summary, rich_markup_mode=None)
         self.module = module
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
-        """Load the command, which parses its arguments."""
+        """Load the command, and let it parse its arguments."""
         context = self.load().make_context(*args, **extra)
         if not gc.isenabled():  # see `main`
             gc.freeze()
@@ -130,7 +130,7 @@ class _Lazy(Command):
             for name, inner in getattr(loaded, "commands", {}).items():
                 _complete(inner)
                 sentence = re.match(r".+?\.(?=\s|$)", inner.help or "", re.DOTALL)
-                inner.short_help = " ".join(sentence[0].split()) if sentence else ""  # click wraps it, and cuts help
+                inner.short_help = " ".join(sentence[0].split()) if sentence else ""  # click truncates help
                 own = [line for line in module.EXAMPLES.splitlines() if f" {self.name} {name} " in line]
                 inner.help = _help(inner.help or "", "\n".join(own))
             return loaded
@@ -146,7 +146,7 @@ def _evaluated(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _complete(command: Any) -> Any:
-    """Add `--login` behind `--url`, if the command has it, and refuse empty values of parameters with one text."""
+    """If a command has `--url`, add `--login` after it. Refuse empty values of parameters, all with the same error."""
     from pulsekit.cli.options import ALLOWED_EMPTY, login_option, refuse_empty
 
     for place, param in enumerate(tuple(command.params), 1):

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["connect", "connect_to", "locate", "run"]
 
-_PATIENCE = 2.0  # seconds for flushing stdout after a signal stopped the command
+_PATIENCE = 2.0  # seconds to flush stdout after a signal stopped the command
 
 
 def connect(settings: Settings, url: str | None, *, insecure: bool, virtual_host: str | None = None) -> Pulse:
-    """Return an unopened connection to the broker that `locate` finds, on another virtual host if one is given."""
+    """Return an unopened connection to the broker of `locate`. If given, `virtual_host` replaces its virtual host."""
     from dataclasses import replace
 
     from pulsekit.pulse import Pulse
@@ -55,9 +55,9 @@ def connect_to(name: str, check: Callable[[str, str | None], object], url: str |
 
 
 def locate(settings: Settings, url: str | None, *, insecure: bool) -> Broker:
-    """Return the broker that flags, environment or configuration name.
+    """Return the broker of the flags, the environment or the configuration.
 
-    If they name no broker and this is not a CI machine, return a running sandbox of this machine, and print a note.
+    If there is none, and this is not a CI machine, return a running sandbox of this machine and print a note.
 
     Args:
         settings: the environment and the configuration.
@@ -89,11 +89,11 @@ def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
     """Run the asynchronous part of a command and return its exit code.
 
     Args:
-        work: the coroutine. The first Ctrl-C cancels it, and it cleans up. The second Ctrl-C exits the process.
-        signals: cancel the coroutine as Ctrl-C does. Then the process exits by the signal, so that its parent process
-            sees the signal as the reason.
+        work: the coroutine. The first Ctrl-C cancels it, so that it can clean up. The second Ctrl-C exits the process.
+        signals: signals that cancel the coroutine like Ctrl-C. The process then kills itself with the signal, so that
+            the parent process sees the signal as the reason.
     """
-    import asyncio  # help and completion do not need it
+    import asyncio  # help and completion do not need asyncio
     import signal
     import threading
 
@@ -112,7 +112,7 @@ def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
             task.cancel()
 
         for number in signals:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # keep a signal ignored that nohup ignores
+            if signal.getsignal(number) is not signal.SIG_IGN:  # a signal that nohup ignores stays ignored
                 loop.add_signal_handler(number, end, number)
         with _exits_on_second_signal():
             return await work
@@ -123,7 +123,7 @@ def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
         if not caught:
             raise
         if sys.stdout is not None:
-            # The thread ends with the process, which must exit even if a stopped terminal or a full pipe blocks writes.
+            # A daemon thread, because the process must exit even if a stopped terminal or a full pipe blocks writes.
             flushing = threading.Thread(target=sys.stdout.flush, daemon=True)
             flushing.start()
             flushing.join(_PATIENCE)
@@ -133,9 +133,9 @@ def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
 
 @contextmanager
 def _exits_on_second_signal() -> Iterator[None]:
-    """Exit the process on the second Ctrl-C, within the block.
+    """Within the block, exit the process on the second Ctrl-C.
 
-    Python would raise KeyboardInterrupt in the code that runs at that moment, and then log every pending task.
+    Otherwise, Python would raise KeyboardInterrupt in the running code, and then log every pending task.
     """
     import signal
 

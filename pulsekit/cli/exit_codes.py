@@ -37,7 +37,7 @@ class ExitCode(IntEnum):
     CLOSED_PIPE = 141
 
 
-# The table of README.md has the same words.
+# The same texts as in the table of README.md.
 MEANINGS = {
     ExitCode.DONE: "done",
     ExitCode.NEGATIVE: "a negative answer: invalid, no match, a handler failed",
@@ -54,7 +54,7 @@ MEANINGS = {
 
 def exit_code(error: BaseException) -> ExitCode:
     """Return the exit code of an error."""
-    from pulsekit.publisher.receipts import PublishError, PublishTimeout  # not loaded unless a command fails
+    from pulsekit.publisher.receipts import PublishError, PublishTimeout  # imported only if a command fails
 
     # The first class that matches decides, so subclasses precede their base classes.
     codes: tuple[tuple[type[BaseException], ExitCode], ...] = (
@@ -79,9 +79,9 @@ def exit_code(error: BaseException) -> ExitCode:
 def report(error: BaseException) -> ExitCode:
     """Print the error on stderr and return its exit code.
 
-    After Ctrl-C or with a closed pipe, print nothing. With `PULSEKIT_DEBUG=1`, print the traceback first.
+    After Ctrl-C, or if the pipe is closed, print nothing. With `PULSEKIT_DEBUG=1`, print the traceback first.
     """
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:  # a task group around one failure
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:  # a task group with one failure
         error = error.exceptions[0]
     code = exit_code(error)
     if os.environ.get("PULSEKIT_DEBUG"):
@@ -94,14 +94,14 @@ def report(error: BaseException) -> ExitCode:
 
 
 def _words(error: BaseException, code: ExitCode) -> tuple[str, str]:
-    """Return the message, and a hint for the next line or an empty text."""
+    """Return the message, and a hint for the next line, which may be empty."""
     if code is ExitCode.BUG:
         hint = "please report it, with what PULSEKIT_DEBUG=1 adds to this message"
         return f"this is a bug in pulsekit: {type(error).__name__}: {error}", hint
     if isinstance(error, typer.TyperException):
         from pulsekit.cli.topics import TOPICS
 
-        context = getattr(error, "ctx", None)  # the command of a usage error
+        context = getattr(error, "ctx", None)  # a usage error has its command
         hint = f"try '{context.command_path} --help'" if context else ""
         if (unknown := re.match("No such command '(.*?)'", error.format_message())) and unknown[1] in TOPICS:
             hint = f"try 'pulsekit help {unknown[1]}'"
@@ -114,7 +114,7 @@ def _words(error: BaseException, code: ExitCode) -> tuple[str, str]:
 
 
 def _meant(text: str) -> str:
-    """Return a question with the configured exchange that is most similar to the missing one in the broker's text."""
+    """Return `did you mean …?` with the configured exchange most similar to the missing one, or an empty text."""
     from pulsekit._config.settings import load_settings
     from pulsekit._documents.suggestions import Guesses
 

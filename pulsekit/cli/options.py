@@ -1,6 +1,7 @@
-"""The options of two or more commands, each with one letter and one placeholder.
+"""The options that two or more commands share. An option has the same letter and placeholder in all commands.
 
-An option has one help text, unless its effect depends on the command: the functions have the difference as a parameter.
+An option has the same help text in all commands, unless its effect depends on the command. The difference is then a
+parameter of the function.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def seconds(text: str) -> float:
 
 
 class Kept(StrEnum):
-    """The fields of records that are sent only if they are asked for."""
+    """The fields of records that are sent only with --also."""
 
     CC = "cc"
     BCC = "bcc"
@@ -63,30 +64,30 @@ class Kept(StrEnum):
     REPLY_TO = "reply_to"
 
 
-def repeatable(*names: str, metavar: str, help: str) -> Any:  # noqa: A002 - as typer calls it
+def repeatable(*names: str, metavar: str, help: str) -> Any:  # noqa: A002 - the name that typer uses
     """Return a repeatable option; `help` is a sentence."""
     return typer.Option(*names, metavar=metavar, help=f"{help.removesuffix('.')} (repeatable).")
 
 
-def duration(*names: str, help: str) -> Any:  # noqa: A002 - as typer calls it
+def duration(*names: str, help: str) -> Any:  # noqa: A002 - the name that typer uses
     """Return an option whose value is a duration."""
     return typer.Option(*names, parser=seconds, metavar="DURATION", help=help)
 
 
 def project_option(option: Callable[..., Any] = typer.Option) -> Any:
-    """Return `--project`, created by `repeatable` if a command accepts several."""
+    """Return `--project`. Pass `repeatable` if the command accepts several."""
     return option(
         "-p", "--project", metavar="PROJECT", help="Project on Treeherder: autoland. To register it: autoland._."
     )
 
 
 def routing_key_option(option: Callable[..., Any] = typer.Option) -> Any:
-    """Return `--routing-key`, created by `repeatable` if a command accepts several."""
+    """Return `--routing-key`. Pass `repeatable` if the command accepts several."""
     return option("-k", "--routing-key", metavar="KEY", help="Routing key, such as treeherder.autoland._.")
 
 
 def count_option(what: str = "messages", *, most: int | None = None) -> Any:
-    """Return `--count`, with an upper limit if there is one. `what` is what the command counts."""
+    """Return `--count`, with an optional upper limit. `what` names what the command counts."""
     return typer.Option("-n", "--count", min=1, max=most, metavar="N", help=f"Stop after N {what}.")
 
 
@@ -96,20 +97,20 @@ def force_option(effect: str) -> Any:
 
 
 def save_option(what: str) -> Any:
-    """Return `--save`; `what` is what the command saves."""
+    """Return `--save`. `what` names what the command saves."""
     return typer.Option("--save", metavar="FILE", help=f"Also save {what} to FILE.")
 
 
 def output_option() -> Any:
-    """Return `--output`. The annotation of the parameter has the formats of the command."""
+    """Return `--output`. The type of the command's parameter determines the formats."""
     return typer.Option("-o", "--output", help="Output format. [default: pretty on a terminal, else ndjson]")
 
 
-# In the following functions, `default` describes the default in words.
+# In the following functions, `default` is the text for the default in the help.
 
 
 def every_option(what: str, default: str | None = None) -> Any:
-    """Return `--every`; `what` is what the command repeats."""
+    """Return `--every`. `what` names what the command repeats."""
     return duration("--every", help=_with(f"Time between two {what}.", default))
 
 
@@ -135,12 +136,13 @@ def user_option(default: str | None = None) -> Any:
     return typer.Option("--user", metavar="NAME", help=_with("User on Pulse or on the sandbox.", default))
 
 
-# Keys, patterns and the arguments of a program may be empty; the error of an empty expression has an example.
+# Keys, patterns and arguments of a program may be empty. For an empty expression, the error of the parser has an
+# example.
 ALLOWED_EMPTY = ("KEY", "KEY...", "PATTERN", "EXPRESSION", "-- COMMAND...", "[-- COMMAND...]")
 
 
 def refuse_empty(_: Any, param: Any, value: Any) -> Any:
-    """Return the value of an option or argument, but refuse an empty text, as from a shell variable that is not set.
+    """Return the value of an option or argument. Refuse an empty text, which an unset shell variable causes.
 
     Raises:
         typer.BadParameter: Raised when the value, or one of several values, is empty.
@@ -151,12 +153,12 @@ def refuse_empty(_: Any, param: Any, value: Any) -> Any:
 
 
 def login_option() -> TyperOption:
-    """Return `--login`, which every command with `--url` has. The settings read its value from `login_name`."""
+    """Return `--login`, which every command with `--url` has. Its value is stored in `login_name`."""
 
     def select(ctx: Any, param: Any, name: str | None) -> None:
         refuse_empty(ctx, param, name)
         if name is not None and not ctx.resilient_parsing:
-            from pulsekit._config.settings import login_name  # few calls have this option
+            from pulsekit._config.settings import login_name  # imported late: few calls have this option
 
             token = login_name.set(name)
             ctx.call_on_close(lambda: login_name.reset(token))

@@ -1,4 +1,4 @@
-"""The topics of `pulsekit help`: what is not the subject of one command. The pages in `docs/` have the same tables."""
+"""The topics of `pulsekit help`, which concern several commands. The pages in `docs/` have the same tables."""
 
 from __future__ import annotations
 

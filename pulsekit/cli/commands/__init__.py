@@ -1,4 +1,4 @@
-"""The commands: one module each, and a package for a command that needs several."""
+"""The commands: a module for each command, or a package if a command needs several modules."""
 
 from __future__ import annotations
 

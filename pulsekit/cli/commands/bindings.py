@@ -116,7 +116,7 @@ def command(
 def _named(
     text: str | None, given: list[str] | None, routes: list[str] | None
 ) -> tuple[tuple[Binding, ...], str] | None:
-    """Return the bindings of a link or a known exchange and its name, or None if the argument is a file or missing."""
+    """Return the bindings of a link or a known exchange and its name, or None if the argument is absent or a file."""
     if text is not None and "://" in text:
         from pulsekit.bindings.inspector_link import read_link
 
@@ -144,7 +144,7 @@ def _named(
 def _registrations(
     file: str | None, target: Target | None, *, free: bool
 ) -> tuple[tuple[Registration | Binding, ...], str]:
-    """Return the registrations and the name of their source. Read stdin if no other argument uses it."""
+    """Return the registrations and the name of their source. Read stdin unless another argument reads it."""
     if target is not None:
         if file:
             raise ConfigurationError(
@@ -155,7 +155,7 @@ def _registrations(
         return registrations_from(file), STDIN if file == "-" else file
     if free and is_piped():
         data, source = read_input("-")
-        if data.strip():  # else the empty stdin of a script
+        if data.strip():  # without data, it is the empty stdin of a script
             return read_registrations(data, source=source, on_warning=warn), source
     registrations, source = configured_registrations()
     if not registrations:
@@ -183,7 +183,7 @@ def _messages(keys: list[str], files: list[str]) -> Iterator[RoutedMessage]:
 
 
 def _messages_in(name: str) -> Iterator[RoutedMessage]:
-    """Yield the messages of a file of keys or of a recording. Compare a gzip recording with its trailer."""
+    """Yield the messages of a file of keys or of a recording. Check a gzip recording by its trailer."""
     from pulsekit.records.routing import read_routed
 
     if name == "-":
@@ -214,14 +214,14 @@ def _compare(shown: Output, before: Sequence[Binding], new: Sequence[Binding]) -
 def _show(shown: Output, binding: Binding, change: str = "") -> None:
     if not shown.pretty:
         shown.record(asdict(binding) | ({"change": change} if change else {}))
-    elif change != "kept":  # in text, show changes only
+    elif change != "kept":  # as text, show changes only
         shown.line(_MARKS[change], str(binding))
 
 
 def _count(
     shown: Output, before: Sequence[Binding] | None, new: Sequence[Binding], messages: Iterator[RoutedMessage]
 ) -> None:
-    """Show how many messages each binding matches, and with a change, how many would start or stop arriving."""
+    """Show how many messages each binding matches and, for a change, how many would start or stop arriving."""
     from pulsekit.bindings.impact import BindingImpact
 
     impact = BindingImpact(new if before is None else before, new)
@@ -274,7 +274,7 @@ def _row(count: BindingCount, *, changed: bool) -> list[Cell]:
 def _lint(
     shown: Output, registrations: Sequence[Registration | Binding], messages: Iterator[RoutedMessage] | None
 ) -> ExitCode:
-    """Show the findings of each binding. In text, omit bindings without a finding."""
+    """Show the findings of each binding. As text, omit bindings without findings."""
     from pulsekit.bindings.lint import fewest_words, lint
     from pulsekit.catalogue import KnownLayouts
 

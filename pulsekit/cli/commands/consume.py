@@ -195,7 +195,7 @@ def command(
             ack="after" if ack is None else ack.value,
         )
         workers = [worker]
-    # nohup, and a shell in the background, ignore a signal for good.
+    # If nohup or a shell in the background ignores a signal, keep it ignored.
     signals = [one for one in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) is not signal.SIG_IGN]
     running = Workers(
         workers,
@@ -215,7 +215,7 @@ async def _run(workers: Workers, pulse: Pulse | None, recording: str | None, por
     from pulsekit.consumer.policy import Stop
 
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, _stop_at_once)  # `workers.run` handles the first one, and restores this
+        signal.signal(signal.SIGINT, _stop_at_once)  # `workers.run` handles the first one, then restores this
     try:
         async with AsyncExitStack() as stack:
             if port is not None:
@@ -229,8 +229,8 @@ async def _run(workers: Workers, pulse: Pulse | None, recording: str | None, por
         return error.code if error.code in range(256) else ExitCode.NEGATIVE
     except HandlerFailed as error:
         if error.__cause__ is not None and not any(one.failed for one in workers.workers):
-            _print_traceback(error.__cause__)  # of what makes the handler
-        if any(one.hangs for one in workers.workers):  # the event loop would wait for the handler
+            _print_traceback(error.__cause__)  # the error of the function that makes the handler
+        if any(one.hangs for one in workers.workers):  # closing the event loop would wait for the handler
             with suppress(OSError, AttributeError):  # stdout may be closed
                 sys.stdout.flush()
             os._exit(report(error))
@@ -243,7 +243,7 @@ async def _run(workers: Workers, pulse: Pulse | None, recording: str | None, por
     return ExitCode.INTERRUPTED if received is signal.SIGINT else ExitCode.DONE
 
 
-def _stop_at_once(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as of a signal handler
+def _stop_at_once(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the parameters of a signal handler
     os._exit(ExitCode.INTERRUPTED)
 
 

@@ -24,7 +24,7 @@ pulsekit demo
 """
 
 _EXCHANGE = "exchange/me/v1/jobs"
-_WAIT = 5.0  # seconds; each step needs milliseconds
+_WAIT = 5.0  # seconds; each step takes milliseconds
 
 
 def command() -> int:

@@ -102,7 +102,7 @@ def _show_settings(shown: Output, exchange: str | None, url: str | None) -> int:
 
 
 def _text(value: Any) -> str:
-    """Return a value as one line: a text without quotes, and a list of texts as words."""
+    """Return a value as one line. Texts have no quotes, and texts of a list are separated by spaces."""
     import json
 
     if isinstance(value, list) and all(isinstance(item, str) and item for item in value):
@@ -111,8 +111,8 @@ def _text(value: Any) -> str:
 
 
 def _short(place: str) -> str:
-    """Return a path with ~ for the home directory, which the shell expands again."""
-    home = os.path.expanduser("~")  # noqa: PTH111 - pathlib raises without a home
+    """Return a path with ~ instead of the home directory."""
+    home = os.path.expanduser("~")  # noqa: PTH111 - pathlib raises an error without a home
     return f"~{place.removeprefix(home)}" if place.startswith(f"{home}/") else place
 
 

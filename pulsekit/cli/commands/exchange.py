@@ -121,7 +121,7 @@ def show(
 
 
 def _about(field: KeyField) -> str:
-    """Return what a field is, and which values it can have."""
+    """Return the description of a field and of the values that it can have."""
     values = field.form_words if field.constant is None else ""
     more = [text for text, applies in (("may be _", field.optional), ("one word or more", field.many)) if applies]
     example = f"such as {field.example}" if field.example else ""

@@ -1,4 +1,4 @@
-"""`pulsekit help`: explain a topic, a rule of Treeherder, or a command, without a network and without the pages."""
+"""`pulsekit help`: explain a topic, a rule of Treeherder, or a command, offline."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _show_rules(out: Output, name: str | None) -> None:
 
 
 def _plain(text: str) -> str:
-    """Return a text of the pages without the marks of code."""
+    """Return the text without Markdown's marks of code."""
     return text.replace("`", "")
 
 

@@ -38,7 +38,7 @@ pulsekit tail hgpushes | pulsekit hook hook.json -o pretty
 """
 
 _STYLES = {Outcome.FIRES: "good", Outcome.NO_BINDING: "dim", Outcome.DECLINED: "warn", Outcome.DISCARDED: "warn"}
-_MOST_REASONS = 5  # of each hook in the summary
+_MOST_REASONS = 5  # reasons for each hook in the summary
 _WIDTH = max(map(len, Outcome)) + 2
 
 
@@ -104,7 +104,7 @@ def _chosen(hooks: tuple[Hook, ...], name: str | None, file: str) -> tuple[Hook,
 
 
 def _check(hooks: tuple[Hook, ...]) -> int:
-    """Print the mistakes in hooks, and return how many there are."""
+    """Print the mistakes in hooks, and return their number."""
     wrong = 0
     for hook in hooks:
         for finding in check_hook(hook):
@@ -114,7 +114,7 @@ def _check(hooks: tuple[Hook, ...]) -> int:
 
 
 def _messages(source: str, before_waiting: Callable[[], object]) -> Iterator[tuple[Any, Record | None]]:
-    """Yield the payload of each message, or its error, with its record, which is None for a bare payload."""
+    """Yield the payload of each message, or its parse error, and its record. The record is None for a bare payload."""
     from pulsekit.cli.input.payloads import documents_in, piped_documents
     from pulsekit.records.payload import open_document
 
@@ -161,7 +161,7 @@ class _Report:
         self.messages = 0
 
     def add(self, payload: Any, record: Record | None) -> None:
-        """Show what each hook does with a message. If no binding matches, the message is shown once."""
+        """Show what each hook does with a message. If no binding of any hook matches, show the message once."""
         self.messages += 1
         if isinstance(payload, DocumentError | InvalidPayload):
             self.failed += 1
@@ -184,7 +184,7 @@ class _Report:
                 self.out.record(_record(firing, name, record))
 
     def summarize(self) -> None:
-        """Show how often each hook fired, and the most frequent reasons for which it did not."""
+        """Show how often each hook fired, and the most frequent reasons why it did not fire."""
         for name, counts in self.tally.outcomes.items():
             reasons = self.tally.reasons[name].most_common(_MOST_REASONS)
             if not self.out.pretty:

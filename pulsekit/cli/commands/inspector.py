@@ -102,7 +102,7 @@ def command(
     async def show() -> int:
         async with pulse:
             if not bindings:
-                await pulse.link()  # a broker that cannot be reached is an error of the command
+                await pulse.link()  # if the broker cannot be reached, the command fails
             return await _show(LiveSource(pulse, bindings), reader, port, opens=opens)
 
     return run(show(), signals=(signal.SIGTERM, signal.SIGHUP))
@@ -124,7 +124,7 @@ async def _show(source: Source, reader: Reader, port: int, *, opens: bool) -> in
 
 
 def _open(address: str, folder: str) -> None:
-    """Open an address by a private file, because all users of this machine can read the arguments of a browser."""
+    """Open an address by a private file, because all users of this machine can read the arguments of a process."""
     import html
     import webbrowser
 

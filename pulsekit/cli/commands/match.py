@@ -44,8 +44,8 @@ pulsekit tail exchange/me/v1/jobs | pulsekit match
 """
 
 _SHORT_NAME = re.compile(r"[\w/-]+\Z")
-_ALIGNED = 40  # columns up to which names of bindings are aligned from key to key
-_NEAREST = 3  # bindings without a match shown for a key
+_ALIGNED = 40  # columns; longer names of bindings are not aligned
+_NEAREST = 3  # the number of bindings shown for a key without a match
 
 
 # A named tuple, because a data class adds a millisecond to the start-up time.
@@ -140,7 +140,7 @@ def _bindings(
     rule: Rule | None,
     target: Target | None,
 ) -> tuple[list[tuple[str, str]], str]:
-    """Return exchange (empty for any) and pattern of each binding to try, and a description of their source."""
+    """Return exchange and pattern of each binding, and a description of their source. An empty exchange means any."""
     found: list[tuple[str, str]] = []
     bare = False
     for text in binding:
@@ -148,7 +148,7 @@ def _bindings(
             found += _of_exchange(text, *by_name)
             bare = bare or ":" not in text
         elif "://" in text:
-            from pulsekit.bindings.inspector_link import read_link  # few calls have a link
+            from pulsekit.bindings.inspector_link import read_link  # imported late: few calls have a link
 
             found += [(one.exchange, one.pattern) for one in read_link(text).bindings]
         else:
@@ -173,7 +173,7 @@ def _bindings(
                 f"the example of Treeherder's documentation under {rules}; use --binding or --registration for others"
             ]
     if registered:
-        from pulsekit.bindings.registration import expand  # only registrations need it
+        from pulsekit.bindings.registration import expand  # imported late: only registrations need it
 
         found += [(one.exchange, one.pattern) for one in expand(under_rule(registered, rule))]
     return list(dict.fromkeys(found)), ", ".join(origins)
@@ -186,9 +186,9 @@ def _documented() -> list[Registration]:
 
 
 def _of_exchange(text: str, given: list[str], routes: list[str]) -> list[tuple[str, str]]:
-    """Return exchange and pattern of each binding that `EXCHANGE` or `EXCHANGE:PATTERN` makes."""
+    """Return the exchange and the pattern of each binding for `EXCHANGE` or `EXCHANGE:PATTERN`."""
     if text.startswith("exchange/") and not given and not routes:
-        from pulsekit.bindings.registration import Binding  # without the catalogue
+        from pulsekit.bindings.registration import Binding  # imported without the catalogue
 
         bindings: Sequence[Binding] = [Binding.parse(text)]
     else:
@@ -226,7 +226,7 @@ def _judge(message: RoutedMessage, exchange: str, pattern: str) -> _BindingResul
 def _show(
     shown: Output, message: RoutedMessage, results: list[_BindingResult], least: list[int], *, every: bool, short: bool
 ) -> None:
-    """Show the results of a message. `least` has the column widths so far, so that the columns stay aligned."""
+    """Show the results of a message. `least` has the widths of the columns so far, to keep the columns aligned."""
     matches = [result for result in results if result.matched]
     misses = [result for result in results if not result.matched]
     nearest = misses if every else nsmallest(_NEAREST, misses, key=lambda miss: _distance(miss.pattern, message))
@@ -250,7 +250,7 @@ def _show(
 
 
 def _distance(pattern: str, message: RoutedMessage) -> tuple[int, int, int]:
-    """Return a sort key by similarity: first, how many words of the pattern are missing in the key, in any case."""
+    """Return a sort key by similarity. It begins with the number of words of the pattern that are not in the key."""
     wants = {word.casefold().strip() for word in pattern.split(".")} - {"*", "#"}
     has = {word.casefold().strip() for word in message.keys[0].split(".")}
     return len(wants - has), -len(wants & has), abs(pattern.count(".") - message.keys[0].count("."))

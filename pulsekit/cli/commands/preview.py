@@ -40,8 +40,8 @@ pulsekit preview task-graph.json --repositories repository.json
 pulsekit tail exchange/me/v1/jobs | pulsekit preview -o pretty
 """
 
-_FEW = 3  # jobs up to which the details are shown by default, because they fit on a screen
-_MANY = 1000  # jobs in one drawing
+_FEW = 3  # by default, the details of up to 3 jobs are shown, which fit on a screen
+_MANY = 1000  # the maximum number of jobs in one drawing
 
 
 def command(
@@ -86,7 +86,7 @@ def command(
 
 
 class _Preview:
-    """A reader that shows jobs: records at once, drawings of all jobs that arrived together."""
+    """A reader that shows jobs: each record at once, and drawings for the jobs that arrived together."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class _Preview:
         self._previewed: list[PreviewedJob] = []
         self.payloads = 0
         self._dropped = self._unknown = 0
-        self._next = 0  # index in the current file
+        self._next = 0  # index of the next payload in the current file
 
     def begin(self) -> None:
         """Begin the next file: reset the index."""
@@ -182,7 +182,7 @@ class _Preview:
             self._out.record(report_record(report) | (judged.record() if judged is not None else {}))
             return
         if judged is not None and judged.label:
-            self._out.line((judged.label, "head"))  # a graph is drawn after the tasks that would not appear
+            self._out.line((judged.label, "head"))  # a graph is drawn after the list of tasks that would not appear
         else:
             self._draw()  # keep the order of the file
         self._print_report(report)
@@ -190,7 +190,7 @@ class _Preview:
     def _draw(self) -> None:
         if not self._previewed:
             return
-        from pulsekit.cli.output.jobs import JobDrawing  # imports rich, which NDJSON does not need
+        from pulsekit.cli.output.jobs import JobDrawing  # imports rich, which NDJSON output does not need
 
         if self._drawing is None:
             self._drawing = JobDrawing()

@@ -104,7 +104,7 @@ class _Request:
     projects: tuple[str, ...] = ()
 
     def over(self, other: _Request) -> _Request:
-        """Return this request, with the missing fields from the other one."""
+        """Return this request, with missing fields filled from the other request."""
         return _Request(
             self.exchange or other.exchange, self.destinations or other.destinations, self.projects or other.projects
         )
@@ -134,7 +134,7 @@ def _requests(
 
 
 def _configured(settings: Settings, target: Target | None) -> _Request:
-    """Return the request in the configuration. Its projects are only a proposal at a terminal."""
+    """Return the request in the configuration. At a terminal, its projects are only the default answer."""
     from pulsekit.bindings.registration import Registration
 
     settings = settings.at(target) if target in settings.targets else settings
@@ -198,14 +198,14 @@ class _Checks:
 
 
 class _Questions:
-    """The questions at a terminal for the fields that no option supplies."""
+    """The questions at a terminal for the fields that no option sets."""
 
     def __init__(self, settings: Settings, checks: _Checks) -> None:
         self._settings = settings
         self._checks = checks
 
     def requests(self, common: _Request, for_staging: _Request, chosen: list[Target]) -> dict[Target, _Request]:
-        """Return the complete request for each target. If options supply fields, ask for the missing fields only."""
+        """Return the complete request for each target. Ask only for fields that no option sets."""
         is_open = common == _NOTHING
         usual = _configured(self._settings, chosen[0] if len(chosen) == 1 else None)
         common = self._whole(common if is_open else common.over(replace(usual, projects=())), usual)

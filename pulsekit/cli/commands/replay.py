@@ -157,7 +157,7 @@ def command(
 
 @dataclass(kw_only=True, slots=True)
 class _Recording:
-    """A recording that is read twice, to check that it is complete and to send it.
+    """A recording that is read twice: to check it, and to send it.
 
     Attributes:
         messages: the number of messages to send.
@@ -188,7 +188,7 @@ class _Recording:
         return islice(self._chosen(self._records()), self.count)
 
     def check(self, out: Output | None) -> None:
-        """Read the complete recording. If there is an output, show each message with its time in the replay.
+        """Read the complete recording. With an output, show each message with its time in the replay.
 
         Raises:
             ConfigurationError: Raised when there is no message to send, or the file is a pipe.
@@ -217,7 +217,7 @@ class _Recording:
                 if out is not None:
                     _show(out, self.messages, due, draft, left)
                 self.messages += 1
-            for _ in records:  # check the messages after --count, too
+            for _ in records:  # also check the messages after --count
                 pass
         if self.wanted is not None and self.wanted.failures:
             failures = counted(self.wanted.failures, "message")

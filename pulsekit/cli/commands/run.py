@@ -78,7 +78,7 @@ def command(
     keys = [job.routing_key(name, settings.rules.get(to), reserved=settings.reserved(to)) for name in names]
 
     async def publish(state: Job) -> None:
-        # A connection for each state: the command may run for hours, and the broker may be unreachable meanwhile.
+        # Each state has a new connection, because the command may run for hours.
         async with Pulse(broker) as pulse:
             publisher = pulse.publisher(to, schema="pulse-job", mandatory=True)
             for key in keys:
@@ -88,7 +88,7 @@ def command(
 
 
 def _read_job(name: str, assignments: list[str] | None, removals: list[str] | None) -> Job:
-    """Return the job of a file, with the fields that a run determines.
+    """Return the job of a file, with a new task id and the changes of --set and --unset.
 
     Raises:
         ConfigurationError: Raised when the file does not have exactly one job, or the job violates the schema.

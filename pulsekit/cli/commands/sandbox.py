@@ -48,7 +48,7 @@ pulsekit sandbox --port 0 -- pytest
 pulsekit sandbox --fault latency=200ms --fault drop=10s
 """
 
-_SETTLED = 0.3  # seconds without a new binding, after which the consumers of the seed are assumed to be complete
+_SETTLED = 0.3  # seconds without a new binding, after which all consumers of the seed are assumed to be bound
 
 
 def command(
@@ -187,7 +187,7 @@ async def _host(
             ) from error
         url = sandbox.url(user)
         shown = re.sub(r"(?<=://)([^:/]*):[^@]*", r"\1", url) if private else url
-        print(f"PULSE_URL={shown}", flush=True)  # noqa: T201 - the one line that is for other programs
+        print(f"PULSE_URL={shown}", flush=True)  # noqa: T201 - the only line that other programs read
         if private:
             note("PULSE_URL is printed without the password: set PULSE_PASSWORD to the password")
         for exchange, drafts in recorded.items():
@@ -219,7 +219,7 @@ async def _around(argv: list[str], url: str) -> int:
         raise ConfigurationError(f"cannot run {argv[0]}: {error.strerror}") from error
     try:
         status = await process.wait()
-    except asyncio.CancelledError:  # the command received Ctrl-C, too, and can clean up
+    except asyncio.CancelledError:  # the command also received Ctrl-C, and can clean up
         await process.wait()
         raise
     return status if status >= 0 else 128 - status
@@ -235,7 +235,7 @@ def _print_outcome(outcome: JobOutcome) -> None:
 
 
 class _Seed:
-    """A recording to publish once, after a queue is bound to its exchange. Before, the broker would discard it."""
+    """A recording to publish once, after a queue is bound to its exchange. Earlier, the broker would discard it."""
 
     def __init__(self, publisher: Publisher, drafts: list[Draft]) -> None:
         self.publisher = publisher
@@ -244,7 +244,7 @@ class _Seed:
         self._task: asyncio.Task[None] | None = None
 
     def wanted(self) -> None:
-        """Note a new binding. Publish the recording when no further binding follows for a short time."""
+        """Start or restart the timer that publishes the recording when no new binding follows."""
         if self._task is not None:
             return
         if self._timer is not None:
@@ -269,7 +269,7 @@ class _Watch:
         self._shown = Output(live=True)
 
     def on_change(self, event: Event) -> None:
-        """Print an action of the guardian. Trigger the seed of an exchange that a queue was bound to."""
+        """Print an action of the guardian. If a queue is bound to an exchange with a seed, trigger the seed."""
         if event.kind.startswith("guardian-"):
             verb = "warned the owner of" if event.kind == "guardian-warned" else "deleted"
             warn(f"PulseGuardian {verb} {event.queue}: {event.detail}")
@@ -341,10 +341,10 @@ class _Injection:
 
 
 def _chosen_user(user: str | None, logins: dict[str, str] | None) -> str:
-    """Return the user of PULSE_URL: `--user`, or else the first user who may log in.
+    """Return the user of PULSE_URL: that of `--user`, else the first user who may log in.
 
     Raises:
-        ConfigurationError: Raised when that user may not log in.
+        ConfigurationError: Raised when the user of `--user` may not log in.
         InvalidName: Raised when PulseGuardian cannot create a user with that name.
     """
     if user is None:
@@ -361,13 +361,13 @@ def _chosen_user(user: str | None, logins: dict[str, str] | None) -> str:
 def _add_internal_users(
     logins: dict[str, str], registrations: list[Registration | Binding], recorded: dict[str, list[Draft]]
 ) -> None:
-    """Let the sandbox itself log in as Treeherder and as the owners of exchanges, with passwords that it alone has."""
+    """Add random passwords for Treeherder and the owners of exchanges, with which only the sandbox can log in."""
     from pulsekit.bindings.names import owner
     from pulsekit.stand_in import USER
 
     names = [owner(exchange) for exchange in (*(each.exchange for each in registrations), *recorded)]
     for name in (*names, USER if registrations else None):
-        if name not in {None, ADMINISTRATOR}:  # guest has a password already
+        if name not in {None, ADMINISTRATOR}:  # guest already has a password
             logins.setdefault(name, secrets.token_urlsafe())
 
 
@@ -384,7 +384,7 @@ def _read_seed(name: str) -> dict[str, list[Draft]]:
 
 
 def _records(name: str) -> Iterator[Record]:
-    """Yield the messages of a recording. A recording that gzip compressed is compared with its trailer."""
+    """Yield the messages of a recording. A gzip recording is checked by its trailer."""
     from pulsekit.cli.input.payloads import documents_in
     from pulsekit.recordings.reader import is_gzip, read_recording
     from pulsekit.records.record import Record, is_record, read_record
@@ -406,7 +406,7 @@ def _read_users(path: Path) -> dict[str, str]:
     wanted = "write a mapping of user names to passwords, with quotes"
     try:
         value = parse_yaml(path.read_bytes(), source=str(path)).value
-    except DocumentError as error:  # its message may quote a password
+    except DocumentError as error:  # the message of the error may quote a password
         raise ConfigurationError(f"{path}:{error.line or 1}: {wanted}") from None
     if not isinstance(value, dict) or not all(isinstance(password, str) for password in value.values()):
         raise ConfigurationError(f"{path}: {wanted}")

@@ -103,7 +103,7 @@ def command(
     loaded = load_schema(schema or settings.schema)
     judge = None
     if loaded.name == TODAY:
-        from pulsekit.treeherder.verdict import Judge  # only jobs need it
+        from pulsekit.treeherder.verdict import Judge  # imported late: only jobs need it
 
         judge = Judge([*settings.lint_off, *(lint_off or ())])
     edits = edits_of(assignments, removals, loaded)
@@ -144,7 +144,7 @@ class _Report:
         statistics: bool,
     ) -> None:
         self._out, self._write = (Output(), self._print_problems) if migrate else writer(form)
-        # Records have all findings: programs read them.
+        # Records have all findings, because programs read them.
         everything = form is Form.GITHUB or (not migrate and not self._out.pretty)
         self._groups = Groups(MOST_SHOWN if most is None and not everything else most)
         self._statistics = statistics
@@ -159,7 +159,7 @@ class _Report:
         self.payloads = 0
         self.advance: Callable[[], None] = lambda: None  # called before each payload
         self._invalid = 0
-        self._next = 0  # index in the current file
+        self._next = 0  # index of the next payload in the current file
 
     def counting(self) -> AbstractContextManager[Callable[[], None]]:
         """Return a context that counts payloads on the terminal, unless records are written there."""
@@ -173,7 +173,7 @@ class _Report:
             self._judge.begin()
 
     def add(self, document: Document | DocumentError) -> None:
-        """Validate one payload, or each task of a graph. Count a payload with a parse error as invalid."""
+        """Validate one payload, or each task of a graph. A parse error counts as an invalid payload."""
         self.advance()
         if isinstance(document, DocumentError):
             self._report(document, (document.problem(),))
@@ -192,7 +192,7 @@ class _Report:
             self._report(document, error.problems)
 
     def _validate(self, document: Document) -> None:
-        """Validate a payload against a schema other than that of jobs."""
+        """Validate a payload against a schema that is not the schema of jobs."""
         opened = open_document(document)
         if opened is None:
             return
@@ -252,12 +252,12 @@ class _Report:
 
 
 def _in_todays_form(document: Document) -> Document:
-    """Return a job, or the record of a job, in today's form. Lines and columns are those of the original text."""
+    """Return a job, or the record of a job, in today's form, with the lines and columns of the original text."""
     from pulsekit.schemas.revisions import migrate
 
     value: Any = document.value
     if not (may_be_record(value) and "payload" in value):
         return replace(document, value=migrate(value)[0])
     payload, changes = migrate(value["payload"])
-    # Replace the exact body as well, which has the former form.
+    # Also replace the recorded body, which has the former form.
     return replace(document, value=replace_payload(value, payload)) if changes else document

@@ -74,7 +74,7 @@ def command(
 
 
 def _evidence(subject: str, root_url: str | None, treeherder: str | None, timeout: float) -> tuple[Target, Evidence]:
-    """Return the target, and where its pages come from: the network, or a file."""
+    """Return the target, and the source of its pages: the network, or a file."""
     from pulsekit.why import OnlineEvidence, SavedEvidence, read_target
 
     if Path(subject).is_file() or (subject.endswith(".json") and "://" not in subject):

@@ -1,4 +1,4 @@
-"""The completions that the shell offers after TAB."""
+"""Completion of command lines in the shell."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The completions of a command line: commands, options, and the names in the configuration.
 
-A shell calls this for each TAB, so this module opens no connection, does not wait, runs no command of the user and
-prints no message. An unreadable configuration has no names. A configuration can come from an untrusted repository, so a
-name that a terminal or a shell could interpret is never suggested.
+A shell runs this for each TAB, so this module opens no connection, does not wait, runs no command of the user and
+prints no message. If the configuration cannot be read, its names are not suggested. A configuration can come from an
+untrusted repository, so a name with characters that a terminal or a shell interprets is never suggested.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _Suggestion = tuple[str, str]  # the text to insert, and its description
 
 _MOST = 255  # bytes of a name on Pulse, AMQP 0-9-1 §4.2.5.3
 _NOT_PLAIN = re.compile(r"[^\w@%+=:,./-]")  # characters that bash interprets outside of quotes
-_INTERPRETED = re.compile(r"[$`\"\\!]")  # characters that it interprets between double quotes
+_INTERPRETED = re.compile(r"[$`\"\\!]")  # characters that bash interprets between double quotes
 _QUOTES = "'\""
-_CONFIG = "--config"  # the one option before a command that has a value
+_CONFIG = "--config"  # the only option before a command that has a value
 
 
 def answer(root: Any, shell: str, words: Sequence[str]) -> None:
@@ -39,7 +39,7 @@ def answer(root: Any, shell: str, words: Sequence[str]) -> None:
 
     Args:
         root: the group of all commands.
-        shell: bash, which passes its line in the environment, or zsh or fish, which pass words.
+        shell: bash, zsh or fish. bash passes its line in the environment.
         words: the words before the cursor, without the program's name. The last one is incomplete.
     """
     if shell == "bash":
@@ -47,7 +47,7 @@ def answer(root: Any, shell: str, words: Sequence[str]) -> None:
         words = words[1:] or [""]
     else:
         words, quote = words or [""], ""
-        if shell == "fish":  # which passes the incomplete word as it was typed
+        if shell == "fish":  # fish passes the incomplete word as typed
             words = [*words[:-1], _split(words[-1])[0][-1]]
     *given, incomplete = words
     name, equals, value = incomplete.partition("=")
@@ -109,7 +109,7 @@ def _command(root: Any, given: Sequence[str]) -> tuple[Any, Any, Sequence[str]]:
 
 
 def _name_in(words: Sequence[str]) -> int | None:
-    """Return the place of the name of a command, which options can precede, or None."""
+    """Return the index of the name of the command, or None. Options can precede it."""
     skip = False
     for number, word in enumerate(words):
         if not skip and not word.startswith("-"):
@@ -144,7 +144,7 @@ def _options(command: Any, context: Any, typed: str) -> Iterable[_Suggestion]:
         if param.param_type_name != "option" or param.hidden:
             continue
         if context.params.get(param.name) not in (None, False, param.default) and not param.multiple:
-            continue  # already on the line
+            continue  # already on the command line
         long = [name for name in param.opts if name.startswith("--")]
         for name in long or param.opts:
             if name.startswith(typed):
@@ -172,10 +172,10 @@ def _known_exchanges() -> Iterable[str]:
 
 
 def _fields(_: Settings, context: Any) -> Iterable[str]:
-    """Return the fields of the exchanges that the command line names, each with its `=`."""
+    """Return the fields of the exchanges on the command line, each with `=`."""
     from pulsekit.catalogue import find_exchange
 
-    texts = [*context.args]  # of tail and bindings: before an option without its value, click leaves arguments there
+    texts = [*context.args]  # of tail and bindings; click leaves arguments here if an option has no value yet
     for name in ("listen", "binding"):
         texts += context.params.get(name) or ()
     found = [known for text in texts if (known := find_exchange(text.partition(":")[0]))]
@@ -196,7 +196,7 @@ def _destinations(settings: Settings, _: Any) -> Iterable[str]:
 
 
 def _projects(settings: Settings, context: Any) -> Iterable[str]:
-    """Return the projects of registrations; for `init`, as jobs name them."""
+    """Return the projects of registrations. For `init`, return them in the form of a job."""
     ending = "._" if context.info_name == "init" else ""
     return (text.removesuffix(ending) for text in _registered(settings, "projects"))
 
@@ -244,7 +244,7 @@ def _what_tail_shows(settings: Settings, context: Any) -> Iterable[str]:
 
 
 def _queues_or_exchanges(settings: Settings, context: Any) -> Iterable[str]:
-    """Return the completions of NAME for `queue` and `exchange`. Only the broker has the names of queues."""
+    """Return the completions of NAME for `queue` and `exchange`. Names of queues are only known to the broker."""
     if (context.parent.info_name, context.info_name) == ("exchange", "show"):
         return _known_exchanges()
     return _queues(settings) if context.parent.info_name == "queue" else _exchanges(settings, context)
@@ -289,7 +289,7 @@ def _hooks(_: Settings, context: Any) -> Iterable[str]:
 
     path = Path(context.params.get("file") or next(iter(context.args), ""))  # see `_fields`
     try:
-        return [hook.name for hook in read_hooks(path)] if path.is_file() else ()  # a named pipe blocks
+        return [hook.name for hook in read_hooks(path)] if path.is_file() else ()  # reading a named pipe would block
     except (OSError, PulsekitError):
         return ()
 
@@ -298,7 +298,7 @@ def _users(settings: Settings, _: Any) -> Iterable[str]:
     return [settings.user] if settings.user else []
 
 
-# By the long name of an option, or the name of an argument. For other parameters, the values of their type are
+# Keys are the long name of an option or the name of an argument. For other parameters, the values of the type are
 # suggested, or the shell suggests files.
 _NAMES: dict[str, Callable[[Settings, Any], Iterable[str]]] = {
     "--binding": _patterns_and_bindings,
@@ -329,7 +329,7 @@ def _is_harmless(text: str) -> bool:
 
 
 def _split(line: str) -> tuple[list[str], str]:
-    """Split the line of bash up to the cursor into words, and return them with the quote that is open at its end.
+    """Split bash's line up to the cursor into words. Return the words, and the quote that is open at the end.
 
     The last word is incomplete. After a space, it is empty.
     """
@@ -354,9 +354,9 @@ def _split(line: str) -> tuple[list[str], str]:
 
 
 def _quoted(text: str, quote: str) -> str:
-    """Escape a text for bash, inside an open quote or outside.
+    """Escape a text for bash, inside or outside of an open quote.
 
-    In an open quote, bash adds the closing one unless the text seems to end with it.
+    After an open quote, bash adds the closing quote, unless the text seems to end with it.
     """
     if quote == "'":
         escaped = text.replace("'", r"'\''")

@@ -11,11 +11,11 @@ from pulsekit.errors import ConfigurationError
 
 __all__ = ["agreed", "check_can_ask", "nothing_done"]
 
-_LINE = 4096  # bytes; a read from a terminal returns one line
+_LINE = 4096  # bytes of a read; a terminal returns one line for each read
 
 
 def check_can_ask(doing: str, *, yes: bool) -> None:
-    """Check that `agreed` can return an answer: the flag `--yes` was given, or stdin and stderr are a terminal.
+    """Check that `agreed` can get an answer: the flag `--yes` is set, or stdin and stderr are a terminal.
 
     Args:
         doing: the action that needs agreement, such as "purge queue/me/q".
@@ -31,7 +31,7 @@ def check_can_ask(doing: str, *, yes: bool) -> None:
 async def agreed(question: str, *, yes: bool) -> bool:
     """Ask on the terminal, and return whether the answer was yes.
 
-    The event loop continues during the question, so that connections send heartbeats.
+    The event loop runs while the command waits, so that connections send heartbeats.
     """
     if yes:
         return True
@@ -39,9 +39,9 @@ async def agreed(question: str, *, yes: bool) -> bool:
     sys.stderr.flush()
     from pulsekit.recordings.worker import Worker  # imports asyncio, which help and completion do not need
 
-    # Not sys.stdin: a thread that waits in it would block the exit of the interpreter.
+    # Not sys.stdin: a thread that waits for it would block the exit of the interpreter.
     answer: bytes = await Worker("ask").call(lambda: os.read(sys.stdin.fileno(), _LINE))
-    if not answer.endswith(b"\n"):  # Ctrl-D
+    if not answer.endswith(b"\n"):  # the user pressed Ctrl-D
         sys.stderr.write("\n")
     return answer.strip().lower() in {b"y", b"yes"}
 

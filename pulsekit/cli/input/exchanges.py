@@ -1,4 +1,4 @@
-"""Exchanges and fields of routing keys, as the arguments of a command name them."""
+"""Exchanges and fields of routing keys in the arguments of a command."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["read_fields", "warn_of_mistakes"]
 
-_MISTAKES = ("position", "half-wildcard", "separator")  # findings that do not depend on the keys of other exchanges
+_MISTAKES = ("position", "half-wildcard", "separator")  # rules that need no keys of other exchanges
 
 
 def read_fields(texts: Sequence[str]) -> dict[str, list[str]]:
-    """Return the values of each field from texts `NAME=VALUE`.
+    """Return the values of each field, from texts of the form `NAME=VALUE`.
 
     Raises:
         ConfigurationError: Raised when a text has no `=`.
@@ -35,7 +35,7 @@ def read_fields(texts: Sequence[str]) -> dict[str, list[str]]:
 
 
 def warn_of_mistakes(bindings: Iterable[Binding]) -> None:
-    """Warn of bindings that can never match, and of exchanges whose name looks misspelt."""
+    """Warn about bindings that can never match, and about names of exchanges that look misspelt."""
     from pulsekit.bindings.lint import lint
     from pulsekit.catalogue.exchanges import misspelt
     from pulsekit.catalogue.layouts import KnownLayouts

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 __all__ = ["MAX_FILE", "MAX_LINE", "STDIN", "bounded_lines", "check_seekable", "is_piped", "read_input", "stdin"]
 
 STDIN = "<stdin>"  # the name of stdin in messages
-# Bytes of a file that is read into memory. The task graph of a push to Firefox can have more than 100 MiB. It needs six
-# times as much memory.
+# Bytes of a file that is read into memory. The task graph of a push to Firefox can have more than 100 MiB, and needs
+# six times as much memory.
 MAX_FILE = 256 * 1024 * 1024
 _MAX_YAML = 4 * 1024 * 1024  # bytes; a larger file exceeds the parser's limit of characters
 MAX_LINE = 16 * 1024 * 1024  # bytes of a line of NDJSON
 
 
 def is_piped() -> bool:
-    """Return whether stdin is a pipe, a socket or a file, and so is meant as input.
+    """Return whether stdin is a pipe, a socket or a file, and therefore meant as input.
 
     Return False for a terminal, and for `/dev/null`, which is the stdin of commands in schedulers and CI.
     """
@@ -46,7 +46,7 @@ def stdin() -> BinaryIO:
 
 
 def check_seekable(name: str) -> None:
-    """Reject a pipe, because the command reads its file twice.
+    """Refuse a pipe, because the command reads its file twice.
 
     Raises:
         ConfigurationError: Raised when the file is a pipe, such as a FIFO or `<(…)` of a shell.
@@ -63,7 +63,7 @@ def read_input(name: str) -> tuple[bytes, str]:
 
     Raises:
         OSError: Raised when the file cannot be read.
-        DocumentError: Raised when the file is larger than 256 MiB, or than 4 MiB if its suffix is that of YAML.
+        DocumentError: Raised when the file is larger than 256 MiB, or a YAML file is larger than 4 MiB.
     """
     source = STDIN if name == "-" else name
     is_yaml = name.lower().endswith((".yml", ".yaml"))
@@ -73,7 +73,7 @@ def read_input(name: str) -> tuple[bytes, str]:
         data = stdin().read(most + 1)
     else:
         with Path(name).open("rb") as file:
-            large = os.fstat(file.fileno()).st_size > most  # refused before it is in memory
+            large = os.fstat(file.fileno()).st_size > most  # refused before it is read
             data = b"" if large else file.read(most + 1)
     if large or len(data) > most:
         what = (

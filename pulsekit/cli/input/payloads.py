@@ -1,8 +1,8 @@
 r"""The payloads in the input of a command: JSON, NDJSON or YAML, from large files or an endless pipe.
 
-Plan: a line of NDJSON is one payload, and is yielded before the next line is read, so memory use does not depend on
-the size of the input. JSON and YAML are read to the end of the input first. The suffix of a file decides whether it is
-NDJSON, or else its first lines. A pipe has no suffix, so its first line that is not blank decides.
+Plan: a line of NDJSON is one payload, which is yielded before the next line is read. So the memory use does not depend
+on the size of the input. JSON and YAML are read to the end before they are parsed. A file is recognized as NDJSON by
+its suffix or, without a known suffix, by its first lines. A pipe is recognized by its first line that is not blank.
 
 Example: the pipe `{"a": 1}\n{"a": 2}\n` is NDJSON, because its first line is a JSON object. The pipe `{\n"a": 1}` is
 read to its end, because `{` alone is not.
@@ -25,29 +25,29 @@ if TYPE_CHECKING:
 
 __all__ = ["Reader", "check_given", "documents_in", "is_ndjson", "piped_documents", "read_all", "read_pipe"]
 
-_CHUNK = 256 * 1024  # bytes for one read; a read from a pipe returns the available bytes
+_CHUNK = 256 * 1024  # bytes of a read; a pipe returns the bytes that are available
 
 
 class Reader(Protocol):
     """A consumer of the payloads of one or more files."""
 
-    payloads: int  # so far, without lines that are not messages
+    payloads: int  # the number of payloads so far, without lines that are not messages
 
     def begin(self) -> None:
         """Begin the next file."""
 
     def add(self, document: Document | DocumentError) -> None:
-        """Add a payload, or the parse error of a payload."""
+        """Handle a payload, or the parse error of a payload."""
 
     def flush(self) -> None:
-        """Show all results so far, because the next read may block."""
+        """Show all results so far. It is called before a read that may block."""
 
 
 def check_given(files: Sequence[str] | None, doing: str) -> None:
     """Check that the command has files or a pipe as input.
 
     Raises:
-        ConfigurationError: Raised when the command has neither.
+        ConfigurationError: Raised when the command has neither files nor a pipe.
     """
     if not files and not is_piped():
         raise ConfigurationError(f"nothing to {doing}: add a file, or pipe jobs, as in 'pulsekit {doing} job.yml'")
@@ -73,7 +73,7 @@ def read_all(files: Sequence[str] | None, reader: Reader, doing: str) -> None:
 
 
 def documents_in(name: str) -> Iterator[Document | DocumentError]:
-    """Yield the payloads of a file, or of a named pipe. Of NDJSON, at most one line is in memory.
+    """Yield the payloads of a file or a named pipe. If it is NDJSON, at most one line is in memory.
 
     If a line of NDJSON is malformed, yield its error and continue with the next line.
 
@@ -82,7 +82,7 @@ def documents_in(name: str) -> Iterator[Document | DocumentError]:
         DocumentError: Raised when the text is not JSON or YAML, or is larger than the limit.
     """
     with open(name, "rb") as file:  # noqa: PTH123 - an OSError shows the name as the user wrote it
-        if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):  # such as <(…) of a shell
+        if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):  # such as a shell's <(…)
             yield from _piped(file.fileno(), name, lambda: None)
             return
         if not is_ndjson(file, name):
@@ -100,10 +100,10 @@ def documents_in(name: str) -> Iterator[Document | DocumentError]:
 
 
 def piped_documents(before_waiting: Callable[[], object]) -> Iterator[Document | DocumentError]:
-    """Yield the payloads of stdin: of NDJSON as each line arrives, else after the end of the input.
+    """Yield the payloads of stdin: for NDJSON when a line arrives, otherwise after the end of the input.
 
-    If a line of NDJSON is malformed, yield its error and continue with the next line. Each read may block forever, and
-    `before_waiting` is called before it.
+    If a line of NDJSON is malformed, yield its error and continue with the next line. `before_waiting` is called before
+    each read, because a read may block forever.
 
     Raises:
         DocumentError: Raised when the text is not JSON or YAML, or is larger than the limit.
@@ -164,11 +164,11 @@ class _Pipe:
 
     @property
     def limit(self) -> int:
-        """The largest number of bytes of a line. JSON, such as a task graph, can be one long line."""
+        """The maximum number of bytes of a line. It is larger for JSON, because a task graph can be one long line."""
         return MAX_LINE if self._is_ndjson else MAX_FILE
 
     def take(self, line: bytes) -> Document | DocumentError | None:
-        """Add the next line. Return its payload or its error if the text is NDJSON, else None.
+        """Add the next line. For NDJSON, return its payload or its parse error, otherwise None.
 
         Raises:
             DocumentError: Raised when the buffered text is larger than the limit.
@@ -205,7 +205,7 @@ class _Pipe:
 
 
 def _lines(descriptor: int, before_waiting: Callable[[], object], pipe: _Pipe) -> Iterator[bytes]:
-    """Yield the lines of a pipe without line ends. Truncate a line over the limit, and stop after it.
+    """Yield the lines of a pipe without line ends. Truncate a line that exceeds the limit, and stop after it.
 
     `begun` has the parts of the current line. They are joined once, so the time is linear in the size of a line.
     """
@@ -229,7 +229,7 @@ def _lines(descriptor: int, before_waiting: Callable[[], object], pipe: _Pipe) -
 
 
 def is_ndjson(file: BinaryIO, name: str) -> bool:
-    """Return whether a file is NDJSON, by its suffix, or else by its first lines. This moves the file position."""
+    """Return whether a file is NDJSON, by its suffix or its first lines. This changes the position in the file."""
     if name.lower().endswith((".ndjson", ".jsonl")):
         return True
     if name.lower().endswith((".yml", ".yaml")):

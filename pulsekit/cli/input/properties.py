@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["read_properties"]
 
-# If user_id differs from the user of the connection, the broker closes the channel (406).
-# See https://www.rabbitmq.com/docs/validated-user-id
+# user_id is not accepted: if it differs from the user of the connection, the broker closes the channel (406). See
+# https://www.rabbitmq.com/docs/validated-user-id
 _NAMES = tuple(item.name for item in fields(Properties) if item.name != "user_id")
 _NUMBERS = {"delivery_mode": (1, 2), "priority": (0, 255)}
 
@@ -26,8 +26,8 @@ def read_properties(cc: Iterable[str], headers: Iterable[str], properties: Itera
 
     Args:
         cc: further routing keys.
-        headers: `NAME=VALUE`; the value is text.
-        properties: `NAME=VALUE`, with the names of a record.
+        headers: `NAME=VALUE`, where the value is a text.
+        properties: `NAME=VALUE`, with the names of properties in a record.
 
     Raises:
         ConfigurationError: Raised when an option has no `=`, an unknown name, or an invalid value.

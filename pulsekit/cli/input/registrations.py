@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VARIABLE", "configured_registrations", "registrations_from", "under_rule"]
 
-VARIABLE = "PULSE_DATA_INGESTION_SOURCES"  # of Treeherder in 2018, treeherder/services/pulse/sources.py
+VARIABLE = "PULSE_DATA_INGESTION_SOURCES"  # Treeherder's variable of 2018, treeherder/services/pulse/sources.py
 
 
 def registrations_from(*names: str) -> tuple[Registration | Binding, ...]:
@@ -40,9 +40,9 @@ def registrations_from(*names: str) -> tuple[Registration | Binding, ...]:
 
 
 def configured_registrations(target: Target | None = None) -> tuple[tuple[Registration | Binding, ...], str]:
-    """Return the registrations of the environment or else of a configuration file, and the name of that source.
+    """Return the registrations of the environment or, without them, of a configuration file, and their source.
 
-    For a target, return those of the configuration.
+    For a target, return the registrations of the configuration.
 
     Raises:
         ConfigurationError: Raised when a configuration file cannot be read.
@@ -62,9 +62,9 @@ def configured_registrations(target: Target | None = None) -> tuple[tuple[Regist
 
 
 def _in_environment() -> tuple[str, str] | None:
-    """Return the text of the variables of Treeherder that are set, and their name; None if there is none.
+    """Return the text of Treeherder's variables that are set, and their name, or None.
 
-    Of several forms of variables, the newest is read, and a warning names the others.
+    If several forms are set, read the newest, and print a warning that names the others.
     """
     from pulsekit._config.settings import REGISTRATION_VARIABLES
 
@@ -85,7 +85,7 @@ def under_rule(
     """Return the registrations with `rule` instead of their own rule. Without a rule, return them unchanged.
 
     Raises:
-        InvalidRegistration: Raised when a registration does not have the fields that the rule needs, or is a binding.
+        InvalidRegistration: Raised when a registration lacks fields that the rule needs, or is a binding.
     """
     if rule is None:
         return tuple(registrations)

@@ -1,4 +1,4 @@
-"""The options of commands that read tasks and pushes: the repositories of a Treeherder, and definitions of tasks."""
+"""The options of commands that read tasks and pushes: repositories of Treeherder, and definitions of tasks."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ TaskOption = Annotated[
 
 
 def load_repositories(files: list[str] | None) -> Repositories | None:
-    """Return the repositories in files, or None if there are none.
+    """Return the repositories in files, or None without files.
 
     Raises:
-        ConfigurationError: Raised when a file has another form.
+        ConfigurationError: Raised when a file does not contain repositories.
         OSError: Raised when a file cannot be read.
     """
     if not files:
@@ -47,10 +47,10 @@ def load_repositories(files: list[str] | None) -> Repositories | None:
 
 
 def load_tasks(file: str | None) -> TaskDefinition | TaskGraph | None:
-    """Return the definition or the graph in a file, or None if there is no file.
+    """Return the definition or the graph in a file, or None without a file.
 
     Raises:
-        ConfigurationError: Raised when the file has another form.
+        ConfigurationError: Raised when the file contains neither a definition nor a graph.
         OSError: Raised when the file cannot be read.
     """
     if file is None:

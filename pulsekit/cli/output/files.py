@@ -16,7 +16,7 @@ def write_new(path: Path, text: str) -> None:
     """Write a new file.
 
     Raises:
-        FileExistsError: Raised when the file exists. It is unchanged.
+        FileExistsError: Raised when the file exists. The file is unchanged.
         OSError: Raised when the file cannot be written.
     """
     with path.open("x", encoding="utf-8", newline="") as file:

@@ -1,4 +1,4 @@
-"""Findings of many payloads in groups: which of them to show, and how many there are."""
+"""Findings of many payloads in groups: which findings to show, and how many there are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["MOST_SHOWN", "Groups"]
 
 MOST_SHOWN = 10  # findings of each group that are shown as text
 _INVALID = "invalid"  # the severity of a violation of the schema
-_MOST_GROUPS = 1000  # from then on, findings of a rule at new places are one group: payloads determine the places
+_MOST_GROUPS = 1000  # if there are more, further places of a rule are one group
 _INDEX = re.compile(r"/\d+(?=/|$)")
 
 
@@ -40,7 +40,7 @@ class _First(NamedTuple):
 class Groups:
     """The findings of many payloads, grouped by rule and place in the payload.
 
-    Of each group, only the first finding is in memory.
+    Only the first finding of each group is in memory.
 
     Args:
         most: the number of findings of each group to show, or None for all of them.
@@ -62,7 +62,7 @@ class Groups:
 
     @property
     def hidden(self) -> str:
-        """How many findings of which rules were not shown, as text; empty if all were shown."""
+        """A text with the number of findings that were not shown, by rule. Empty if all were shown."""
         if self._most is None:
             return ""
         left: dict[str, int] = {}
@@ -76,7 +76,7 @@ class Groups:
         return f"{counted(sum(left.values()), 'finding')} not shown: {rules}"
 
     def rows(self) -> list[list[Cell]]:
-        """Return a row for each group: the number of findings, severity, rule, first place, and words."""
+        """Return a row for each group: the number of findings, severity, rule, first place, and message."""
         width = max((len(f"{number:,}") for number in self._counts.values()), default=0)
         return [
             [

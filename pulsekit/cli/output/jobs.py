@@ -22,7 +22,7 @@ __all__ = ["JobDrawing", "PreviewedJob"]
 
 _SHORT = 12  # characters of a revision
 _INDENT = "  "
-_LEAST_HEAD = 16  # columns for the head of a row, even on a narrow terminal
+_LEAST_HEAD = 16  # minimum number of columns for the head of a row, even on a narrow terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class PreviewedJob:
     Attributes:
         project: the project of the job.
         form: the job as Treeherder stores it, a result of `pulsekit.treeherder.preview_job`.
-        variant: which state of a task this is, if the states are drawn beside each other; otherwise 0.
+        variant: the number of the state, if several states of a task are drawn side by side. Otherwise 0.
     """
 
     project: str
@@ -73,9 +73,9 @@ class JobDrawing:
         self._console = console()
 
     def overview(self, jobs: Iterable[PreviewedJob]) -> None:
-        """Draw each push with its platforms, groups and symbols. For more than one job, add a legend of the results.
+        """Draw each push with its platforms, groups and symbols. For several jobs, add a legend of the results.
 
-        If several messages are about one job, draw the state that Treeherder has after the last message.
+        If several messages describe one job, draw its state on Treeherder after the last message.
         """
         shown = _settled(jobs)
         for (project, revision), pushed in _grouped(shown, lambda one: (one.project, one.form["revision"])):
@@ -101,7 +101,7 @@ class JobDrawing:
             self._line(len(_INDENT), Text(clean(reference["url"]), "key"))
 
     def _aligned(self, rows: Sequence[tuple[Text, Text | list[Text]]], indent: int = 0) -> None:
-        """Print rows in two columns: heads, and either a text that is wrapped or pieces that are not divided.
+        """Print rows of a head and a second column. The second has a text that is wrapped, or pieces that are not divided.
 
         If a head is too long, its second column begins on the next line.
         """
@@ -118,7 +118,7 @@ class JobDrawing:
                 self._line(begin, text, Text(" " * indent).append_text(head) if beside and number == 0 else Text())
 
     def _line(self, column: int, text: Text, before: Text | None = None) -> None:
-        """Print a text from a column on, with another text before it."""
+        """Print a text that starts at a column, after another text."""
         line = before or Text()
         line.pad_right(column - line.cell_len)
         line.append_text(text).rstrip()
@@ -126,7 +126,7 @@ class JobDrawing:
 
 
 def _settled(jobs: Iterable[PreviewedJob]) -> list[PreviewedJob]:
-    """Return the last state of each job. A message cannot move a job to an earlier state, and `completed` is final."""
+    """Return the last state of each job. A job never returns to an earlier state, and `completed` is final."""
     last: dict[tuple[str, int], PreviewedJob] = {}
     for previewed in jobs:
         guid = previewed.job["job_guid"], previewed.variant
@@ -147,7 +147,7 @@ def _grouped(jobs: Sequence[PreviewedJob], key: Any) -> list[tuple[Any, list[Pre
 
 
 def _symbols(row: Sequence[PreviewedJob]) -> Iterator[Text]:
-    """Yield the symbols of a platform, by group, the jobs without a group first. A yielded text is not divided."""
+    """Yield the symbols of a platform, by group. Jobs without a group are first. A yielded text is never divided."""
     for group, jobs in sorted(_grouped(row, lambda one: one.group)):
         pieces = [_styled(one.symbol, one.status) for one in sorted(jobs, key=_natural)]
         if group:

@@ -24,7 +24,7 @@ class _Frames(logging.Handler):
 _HANDLERS = {
     "pulsekit": _Printer(logging.WARNING),
     "asyncio": _Printer(logging.WARNING),
-    # pulsekit translates the errors of these libraries. Without a handler, logging would print their records on stderr.
+    # pulsekit maps the errors of these libraries. If they had no handler, logging would print their records on stderr.
     "aiormq": logging.NullHandler(),
     "aio_pika": logging.NullHandler(),
 }
@@ -32,7 +32,7 @@ _FRAMES = _Frames()
 
 
 def print_warnings() -> None:
-    """Print log records on stderr, from the level of a warning on. Calling this twice is fine.
+    """Print log records of the level WARNING or higher on stderr. Calling this twice is fine.
 
     With `PULSEKIT_DEBUG=frames`, also print a line for each AMQP frame.
     """

@@ -31,8 +31,8 @@ _UNSAFE_RANGES = (
 # was parsed as a path has only one slash.
 _PASSWORD = re.compile(r"(:/{1,2}[^\s:/@]*:).*", re.DOTALL)
 _GAP = "  "
-_MOST_MARKS = 8  # characters per column, combining characters included: the limit for a line of them
-_LEAST_ROOM = 40  # columns for the last column of a table
+_MOST_MARKS = 8  # characters per column, which limits lines of combining characters
+_LEAST_ROOM = 40  # minimum width of the last column of a table
 
 
 class Format(StrEnum):
@@ -47,8 +47,8 @@ class Output:
 
     Args:
         chosen: the format. The default is `pretty` on a terminal, else NDJSON.
-        live: flush each line; else lines are buffered.
-        dump: encodes a record as NDJSON without the line end, by default `dump_line`.
+        live: flush each line. Otherwise, lines are buffered.
+        dump: returns a record as NDJSON without the line end. The default is `dump_line`.
 
     Raises:
         OSError: Raised when stdout is closed.
@@ -68,17 +68,17 @@ class Output:
         self._width = get_terminal_size().columns if terminal else None
         self.pretty = chosen is Format.PRETTY or (chosen is None and terminal)
         if isinstance(self._stream, TextIOWrapper):
-            self._stream.reconfigure(errors="backslashreplace")  # the encoding of the locale may lack characters
+            self._stream.reconfigure(errors="backslashreplace")  # the locale's encoding may lack characters
 
     def record(self, value: Any) -> None:
-        """Write one line of NDJSON, in UTF-8 for each locale.
+        """Write one line of NDJSON, in UTF-8 for every locale.
 
         Raises:
             ValueError: Raised when the value contains NaN or infinity, which JSON cannot encode. The caller must not
                 pass such a value.
         """
         if self._dump is None:
-            from pulsekit._documents.ndjson import dump_line  # text output does not need it
+            from pulsekit._documents.ndjson import dump_line  # imported late: text output does not need it
 
             self._dump = dump_line
         self._stream.buffer.write(self._dump(value).encode() + b"\n")
@@ -96,7 +96,7 @@ class Output:
 
     def line(self, *cells: Cell) -> None:
         """Write cells side by side on one line."""
-        # During a progress bar on the terminal, rich replaces sys.stdout, and writes lines above the bar.
+        # While a progress bar is drawn, rich replaces sys.stdout, to write lines above the bar.
         stream = sys.stdout if self._terminal else self._stream
         stream.write("".join(self._paint(_styled(cell)) for cell in cells).rstrip() + "\n")
         if self._live:
@@ -122,9 +122,9 @@ class Output:
         self.line(*kept)
 
     def wrapped(self, *cells: Cell, hang: int = 4, dots: bool = False) -> None:
-        """Write cells on one line. On a terminal, wrap it, and indent the lines after the first by `hang` columns.
+        """Write cells on one line. On a terminal, wrap the line, and indent the following lines by `hang` columns.
 
-        A word is not divided, so that the user can copy it; with `dots`, it can be divided behind a dot.
+        A word is not divided, so that the user can copy it. With `dots`, it can be divided after a dot.
         """
         styled = [_styled(cell) for cell in cells]
         if self._width is None or sum(columns(text) for text, _ in styled) <= self._width:
@@ -133,7 +133,7 @@ class Output:
         pieces = r" +|[^ .]*\.|[^ .]+" if dots else " +|[^ ]+"
         line: list[Cell] = []
         used = 0
-        begun = False  # whether the line has a word
+        begun = False  # whether the current line has a word
         for piece, style in ((piece, style) for text, style in styled for piece in re.findall(pieces, text)):
             if used + columns(piece) > self._width and not piece.isspace() and begun:
                 while _split(line[-1])[0].isspace():
@@ -148,8 +148,8 @@ class Output:
     def table(self, rows: Iterable[Sequence[Cell]], *, least: Sequence[int] = ()) -> None:
         """Write rows of equal length in aligned columns.
 
-        On a terminal, the last column is wrapped, or begins on the next line in all rows if its column would be narrow.
-        Otherwise a row is one line, so that `grep` finds the complete row. `least` are the minimum widths of the first
+        On a terminal, the last column is wrapped. If it would be narrow, it begins on the next line in all rows. In a
+        pipe, a row is one line, so that `grep` finds the complete row. `least` has the minimum widths of the first
         columns.
         """
         table = [[_styled(cell) for cell in row] for row in rows]
@@ -213,19 +213,19 @@ def quote(text: str) -> None:
 
 def console(*, stderr: bool = False) -> Console:
     """Return a rich console with the theme of pulsekit, for progress bars, tables and drawings of jobs."""
-    from rich.console import Console  # slow: it doubles the start-up time
+    from rich.console import Console  # importing rich doubles the start-up time
     from rich.theme import Theme
 
     class Piped(Console):
         def on_broken_pipe(self) -> None:
-            raise  # noqa: PLE0704 - rich calls this while it handles the error, and would exit with 1
+            raise  # noqa: PLE0704 - rich calls this in its handler of the error, and would exit with 1
 
     stream = sys.stderr if stderr else sys.stdout
     return Piped(
         theme=Theme(rich_styles()),
-        # Without a colour system, rich writes no bold either, so NO_COLOR produces plain text.
+        # Without a colour system, rich also omits bold, so NO_COLOR produces plain text.
         color_system=color_system(stream),
-        force_terminal=stream.isatty(),  # rich would also move the cursor in a pipe with FORCE_COLOR
+        force_terminal=stream.isatty(),  # with FORCE_COLOR, rich would move the cursor in a pipe
         stderr=stderr,
         highlight=False,
         markup=False,
@@ -235,7 +235,7 @@ def console(*, stderr: bool = False) -> Console:
 
 def _say(prefix: str, style: str, text: str) -> None:
     text = prefix + clean(_redacted(text))
-    with suppress(OSError):  # if stderr is closed, only the exit code reports the error
+    with suppress(OSError):  # if stderr is closed, only the exit code shows the error
         if sys.stderr.isatty():
             import textwrap
 
@@ -254,15 +254,15 @@ def _styled(cell: Cell) -> tuple[str, str]:
 
 
 def _redacted(text: str) -> str:
-    """Return the text without the passwords of URLs. An error message can quote a URL from any argument."""
+    """Return the text with the passwords of URLs hidden. An error message can quote a URL from any argument."""
     return re.sub(r"\S+", _redacted_word, text) if "@" in text else text
 
 
 def _redacted_word(match: re.Match[str]) -> str:
-    if "://USER:PASSWORD@" in match[0] and match[0].count("@") == 1:  # the placeholders of our own messages
+    if "://USER:PASSWORD@" in match[0] and match[0].count("@") == 1:  # the placeholder in pulsekit's messages
         return match[0]
     before, at, behind = match[0].rpartition("@")
-    return _PASSWORD.sub(r"\1***", before, count=1) + at + behind  # linear in the length of the word
+    return _PASSWORD.sub(r"\1***", before, count=1) + at + behind  # linear time in the length of the word
 
 
 @cache
@@ -272,7 +272,7 @@ def _escapes() -> dict[int, str]:
 
 
 def _cut(text: str, room: int) -> str:
-    """Return the beginning of a text that fits into `room` columns."""
+    """Return as much of the beginning of a text as fits into `room` columns."""
     if text.isascii():
         return text[:room]
     for end, character in enumerate(text):

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Counting", "Receipts"]
 
-_MANY = 50  # messages; more of them are counted and not shown as lines on a terminal
-_FRAME = 0.1  # seconds between two updates of the bar
+_MANY = 50  # messages; on a terminal, more messages are counted instead of shown
+_FRAME = 0.1  # seconds between two updates of the progress bar
 _PATIENCE = 0.5  # seconds without progress on the screen
 _EXPLAINED = {"invalid", "returned"}  # outcomes whose reason is printed as an error or a warning
 _STYLES = {"confirmed": "good", "returned": "warn"}
@@ -44,9 +44,9 @@ class Receipts:
     Attributes:
         counts: the number of messages by outcome.
         total: the expected number of messages, or None if it is unknown.
-        local: whether the broker is on this machine, which decides the advice for returned messages.
-        blocked: whether the command was stopped while it waited for the reader of stdout, so that receipts of
-            published messages may be missing in `counts`.
+        local: whether the broker is on this machine. It determines the advice for returned messages.
+        blocked: whether the command was stopped while it waited for the reader of stdout. If so, receipts of published
+            messages may be missing in `counts`.
     """
 
     def __init__(self, out: Output | None, *, total: int | None = None, local: bool = False) -> None:
@@ -59,8 +59,8 @@ class Receipts:
         self._out = out
         self._outlet = Outlet(out.lines) if out is not None else None
         self._index = 0
-        self._returned: Receipt | None = None  # the first one, until the warning about it is printed
-        self._one_key = True  # whether all returned messages have the key of the first one
+        self._returned: Receipt | None = None  # the first returned message, until the warning is printed
+        self._one_key = True  # whether all returned messages have the same key
 
     def _show(self, receipt: Receipt, *, reported: bool) -> None:
         self.counts[receipt.outcome] += 1
@@ -69,7 +69,7 @@ class Receipts:
             fail(f"message {self._index}: {receipt.detail}")
         if receipt.outcome == "returned" and self.counts["returned"] == 1:
             self._returned = receipt
-            if self.total is None:  # the end of a stream may be far
+            if self.total is None:  # a stream may have many more messages
                 self.warn_returned()
         elif receipt.outcome == "returned" and self._returned is not None and self._one_key:
             self._one_key = receipt.routing_key == self._returned.routing_key
@@ -98,7 +98,7 @@ class Receipts:
             note("the next messages are counted; -o ndjson shows each receipt")
 
     async def show_all(self, receipts: AsyncGenerator[Receipt, None], doing: str) -> None:
-        """Show each receipt when it arrives, or a progress bar for many. In the end, close the source and flush.
+        """Show each receipt when it arrives, or a progress bar if there are many. Then close the source and flush.
 
         Args:
             receipts: the receipts. An index below 0 marks a payload that was refused and is already reported.
@@ -115,7 +115,7 @@ class Receipts:
                         self._show(receipt, reported=refused)
                         if refused:
                             continue
-                        if self.total is not None or self._index > _MANY:  # before, each receipt is a line
+                        if self.total is not None or self._index > _MANY:  # otherwise, each receipt is a line
                             advance()
                         if self._outlet is not None and self._outlet.full:
                             self.blocked = True
@@ -127,13 +127,13 @@ class Receipts:
                 self._out.flush()
 
     def summary(self) -> str:
-        """Return the counts as text, or an empty text if there are none."""
+        """Return the counts as text, or an empty text without receipts."""
         return ", ".join(f"{number:,} {outcome}" for outcome, number in self.counts.items())
 
     def warn_returned(self) -> bool:
-        """Warn of messages that the broker discarded because no queue is bound, and say what to do.
+        """If the broker discarded messages because no queue is bound, print a warning with advice, once.
 
-        Return whether a warning was printed. The warning is printed once, and only if there are such messages.
+        Return whether a warning was printed.
         """
         first, self._returned = self._returned, None
         if first is None:
@@ -173,9 +173,9 @@ class Receipts:
 
 
 class Counting:
-    """A count on stderr within a `with` block, for example of payloads that are validated.
+    """A count on stderr within a `with` block, for example of validated payloads.
 
-    On a terminal, the count is drawn after half a second, so that a few payloads need not wait until rich is imported.
+    The count is drawn on a terminal, after half a second, so that few payloads do not wait for the import of rich.
     """
 
     def __init__(self, words: str) -> None:
@@ -216,7 +216,7 @@ def _bar(doing: str, total: int) -> Iterator[Callable[[], None]]:
         nonlocal done, due
         done += 1
         now = time.monotonic()
-        if now >= due:  # more updates are not visible, and cost time
+        if now >= due:  # more frequent updates are not visible, and take time
             due = now + _FRAME
             progress.update(task, completed=done)
 

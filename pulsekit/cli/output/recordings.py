@@ -1,4 +1,4 @@
-"""The recording of `--save`, checked before the command connects; and the fields of records that are not sent."""
+"""Check the recording of `--save` before the command connects. Show the fields of records that are not sent."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class DroppedFields:
         self._counts.update(iter(names))
 
     def print_all(self) -> None:
-        """Print which fields are not sent, and the options that keep them."""
+        """Print which fields are not sent, and which options send them."""
         if self._counts:
             fields = ", ".join(f"{name} of {counted(number, 'record')}" for name, number in self._counts.items())
             note(f"not sent: {fields}; to send them, add {' '.join(f'--also {name}' for name in self._counts)}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SEVERITIES", "STYLES", "Form", "PayloadReport", "message_of", "report_record", "writer"]
 
-SEVERITIES = ("dropped", "wrong", "cosmetic")  # the worst first; a copy, because only linting imports the linter
+SEVERITIES = ("dropped", "wrong", "cosmetic")  # most severe first; a copy, to avoid importing the linter
 
 STYLES = {"invalid": "bad", "dropped": "bad", "wrong": "warn", "cosmetic": "dim"}
 _COMMANDS = {"dropped": "error", "wrong": "warning", "cosmetic": "notice"}

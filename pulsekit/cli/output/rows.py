@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 __all__ = ["DEEPEST", "MOST_LAID_OUT", "Notation", "Rows", "gap_words"]
 
 _STYLES = ("key", "head", "dim")  # styles of the words of a routing key, in rotation
-_KEY_MOST = 50  # columns up to which keys are aligned
+_KEY_MOST = 50  # columns; longer keys are not aligned
 _STATUS_WIDTH = max(map(len, STATUSES))
 _SYMBOL_WIDTHS = (8, 14)  # minimum and maximum of the columns in which symbols are aligned
 MOST_LAID_OUT = 256 * 1024  # bytes of the largest body that is shown over several lines
 DEEPEST = 40  # levels of the deepest payload that is shown over several lines
-_WIDE = 80  # columns from which sizes and the prefix `exchange/` are shown
+_WIDE = 80  # columns; a narrower terminal does not show sizes and the prefix `exchange/`
 _MARK_WIDTH = len("no schema")
-_BESIDE_NAME = 60  # columns for the other columns of a job, which limit the column of names
+_BESIDE_NAME = 60  # columns that the row of a job needs besides its name
 _NAME_WIDTHS = (16, 64)  # minimum and maximum of the columns in which names of jobs are aligned
 _FACT_WIDTH = 16  # characters of the longest name, content_encoding
 
@@ -51,15 +51,16 @@ class Notation(StrEnum):
 class Rows:
     """A writer of messages, one per row. A column widens for a longer value, and never narrows.
 
-    The row of a job begins with its result, symbol and name, which a narrow terminal must not truncate; its routing
-    key, exchange and size follow. The row of any other message begins with exchange and key, and its payload is last.
+    The row of a job begins with its result, symbol and name, so that a narrow terminal does not truncate these. The
+    routing key, exchange and size follow. The row of any other message begins with exchange and key, and ends with the
+    payload.
 
     Args:
         output: the output.
         exchanges: the exchanges of the subscription. If there is exactly one, rows do not show the exchange.
         marked: show whether each message is valid.
-        explained: show below which binding matched the message, and why.
-        full: show properties, headers and payload below.
+        explained: show on the next lines which binding matched the message, and why.
+        full: show properties, headers and payload on the next lines.
         notation: the notation of the payload.
     """
 
@@ -126,7 +127,7 @@ class Rows:
         return [(seen.problem, "bad"), "  "] if seen.problem else []
 
     def _key(self, message: Message) -> tuple[list[tuple[str, str]], str]:
-        """Return the cells of the routing key, and the padding of its column."""
+        """Return the cells of the routing key, and the padding after it."""
         key = _key_cells(message)
         used = sum(columns(text) for text, _ in key)
         self._key_width = max(self._key_width, min(used, _KEY_MOST))
@@ -154,7 +155,8 @@ class Rows:
         if not self._full:
             return
         payload = seen.payload if seen.answer is None else json.loads(seen.answer)
-        # Large payloads are unreadable over several lines, and so are deeply nested ones, because of the indentation.
+        # On several lines, large payloads are unreadable, and so are deeply nested payloads, because of the
+        # indentation.
         if payload is NOT_JSON or len(seen.message.body) > MOST_LAID_OUT or is_deeper(payload, DEEPEST):
             self._output.line(_flat(seen))
             return

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Meter", "Screen", "Sheet"]
 
 _LEAST_ROWS = 3
-_WIDE = 77  # columns of a table from which the prefix `exchange/` is shown
-_LEAST_TEXTS = 20  # columns for exchange and key; if the numbers leave fewer, the last numbers are not shown
+_WIDE = 77  # columns; a narrower table does not show the prefix `exchange/`
+_LEAST_TEXTS = 20  # minimum number of columns for exchange and key; if there are fewer, the last numbers are omitted
 _GAP = 2  # columns between two columns of the table
 
 
@@ -65,11 +65,11 @@ class Sheet:
 
     async def show(self, seen: Sequence[SelectedMessage]) -> None:
         """Show messages."""
-        self.count += len(seen)  # before the output, because the user can press Ctrl-C as soon as it appears
+        self.count += len(seen)  # before the output, because the user may press Ctrl-C when it appears
         gaps = self._take_gaps(seen)
         try:
             if self._rows is None:
-                # Encode here and not in the worker thread, which would compete for the interpreter lock.
+                # Encode in this thread, because a worker thread would compete for the interpreter lock.
                 parts = [_gap_line(one) if isinstance(one, Gap) else one.line() for one in _with_gaps(seen, gaps)]
                 lines = b"".join(parts)
                 await self._worker.call(lambda: self._output.lines(lines))
@@ -84,7 +84,7 @@ class Sheet:
         if not at_once:
             self._gaps.append(gap)
             return
-        # Ignore a write error here: the next message raises the same error.
+        # Ignore a write error, because the next message raises the same error.
         self._worker.submit(lambda: self._write_gaps([gap])).add_done_callback(_forget)
 
     async def settle(self) -> None:
@@ -129,7 +129,7 @@ class Meter:
         from pulsekit.records.rates import Rates
 
         self.count = 0
-        # Draw the table at once on a terminal. A record needs an interval, so the first one is due after `every`.
+        # On a terminal, draw the table at once. A record describes an interval, so the first one is due after `every`.
         self.due = asyncio.get_running_loop().time() + (0 if output.pretty else every)
         self._output = output
         self._every = every
@@ -186,13 +186,14 @@ class Meter:
             self._live.start()
         terminal = self._live.console
         room = max(_LEAST_ROWS, terminal.size.height - 5) if terminal.is_terminal else len(look.rows)
-        # The terminal echoes ^C after the table. Leave columns for it: on a new line, it would shift the next table.
+        # The terminal echoes ^C after the table. Leave columns for it, because on a new line it would shift the next
+        # table.
         width = terminal.size.width - 3
         self._live.update(Constrain(_table(look, room, width), width), refresh=True)
 
 
 def _table(look: Look, room: int, width: int) -> Table:
-    """Return a table with at most `room` rows, `width` columns wide."""
+    """Return a table of at most `room` rows and `width` columns."""
     from rich.table import Table
     from rich.text import Text
 
@@ -203,7 +204,7 @@ def _table(look: Look, room: int, width: int) -> Table:
     numbers = [(name, max(len(name), len(value(look))), value) for name, value in _NUMBERS]
     while (texts := width - sum(used + _GAP for _, used, _ in numbers) - _GAP) < _LEAST_TEXTS and len(numbers) > 1:
         numbers.pop()
-    # rich would divide the columns without regard to the numbers, and drop the last ones.
+    # Computed here, because rich would shrink the columns of numbers, and drop the last ones.
     widest = max(map(columns, ["exchange", *exchanges]))
     key_width = min(max(map(columns, ["key", *keys])), max(texts // 2, texts - widest))
     table.add_column("exchange", footer="all", no_wrap=True, max_width=texts - key_width)
@@ -219,7 +220,7 @@ def _table(look: Look, room: int, width: int) -> Table:
 
 
 def _ending(text: str, room: int) -> str:
-    """Return the end of a text that fits into `room` columns. The last word of an exchange says most."""
+    """Return as much of the end of a text as fits into `room` columns. Exchanges differ most in the last word."""
     if columns(text) <= room:
         return text
     while columns(text) >= room and text:

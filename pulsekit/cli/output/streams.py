@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Outlet", "read_lines"]
 
-_CHUNK = 256 * 1024  # bytes for one read; a read from a pipe returns the available bytes
-_MOST = 256 * 1024  # bytes in the buffer from which a producer must wait
+_CHUNK = 256 * 1024  # bytes of a read; a pipe returns the bytes that are available
+_MOST = 256 * 1024  # bytes in the buffer; if there are more, a producer must wait
 
 
 class Outlet:
@@ -96,8 +96,8 @@ class Outlet:
 async def read_lines(stream: BinaryIO, *, limit: int) -> AsyncIterator[bytes]:
     """Yield each line of a pipe when it arrives, without the line end.
 
-    A line longer than `limit` bytes is truncated to a length above the limit, so that the caller can refuse it. It is
-    the last line.
+    A line of more than `limit` bytes is truncated, but still exceeds the limit, so that the caller can refuse it. No
+    line follows it.
     """
     worker = Worker("read standard input")
     descriptor = stream.fileno()

@@ -1,4 +1,4 @@
-"""The palette. All other files refer to colours by the names of this module.
+"""The palette. Other modules use the names of this module for colours.
 
 A program cannot find out whether a terminal is dark or light. With 256 colours, the palette uses fixed colours whose
 contrast with black and with white is at least 3.5 to 1. With eight colours, the theme of the terminal defines them.
@@ -55,7 +55,7 @@ STATUSES = (
 )  # fmt: skip
 
 _ATTRIBUTES = {"bold": "1", "dim": "2"}
-_MANY_COLOURS = ("256color", "kitty", "alacritty", "foot", "ghostty", "direct")  # suffixes of TERM
+_MANY_COLOURS = ("256color", "kitty", "alacritty", "foot", "ghostty", "direct")  # suffixes of TERM with 256 colours
 
 
 def status_style(status: str) -> str:
@@ -82,7 +82,7 @@ def wants_colours(stream: TextIO) -> bool:
 
 
 def color_system(stream: TextIO) -> Literal["256", "standard"] | None:
-    """Return the name of rich for the colours of a stream, or None for a stream without colours."""
+    """Return rich's name for the colours of a stream, or None for a stream without colours."""
     if not wants_colours(stream):
         return None
     return "256" if _has_many_colours() else "standard"

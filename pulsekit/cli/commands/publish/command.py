@@ -176,7 +176,7 @@ def command(
     from pulsekit.pulse import Pulse
 
     sending = Sending(plan, None if quiet else out, keep_going=keep_going, skip=skip)
-    if files and not sending.read_files(files):  # outside the event loop, so that Ctrl-C interrupts it at once
+    if files and not sending.read_files(files):  # read before the event loop runs, so that Ctrl-C works at once
         return ExitCode.NEGATIVE
 
     async def work() -> int:

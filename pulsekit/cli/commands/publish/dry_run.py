@@ -1,4 +1,4 @@
-"""The output of `publish --dry-run`: the verdict on each message, the matching bindings, and a preview of the job."""
+"""The output of `publish --dry-run`: the verdict on each message, the bindings that match, and a preview of the job."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class DryRunReport:
         unbound: the number of messages that no registered binding matches.
 
     Raises:
-        ConfigurationError: Raised with `require_route` when no binding of the exchange is known.
+        ConfigurationError: Raised when `require_route` is set, and no binding of the exchange is known.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ def _head(message: DryRunMessage) -> Cell:
 
 
 def _summary_line(project: str, form: dict[str, Any]) -> list[Cell]:
-    """Return one line with a job's result, symbol, row, name, project and revision: the result is never truncated."""
+    """Return a line with a job's result, symbol, row, name, project and revision. The result is never truncated."""
     job = form["job"]
     status = shown_status(job["state"], job["result"])
     row = " ".join([job["build_platform"].get("platform", "unknown"), *sorted(job["option_collection"])])

@@ -2,10 +2,10 @@
 
 Plan: a file of NDJSON is read in blocks of about a megabyte, any other file as one block. The first pass validates each
 payload, and stores one digest per block, or an empty digest if the block has a refused payload. The second pass reads
-the same blocks. If the digest of a block is equal, its payloads are still valid and are not validated again. If they
-are also plain, which means that `encode_payload` would return the same bytes, each line is sent without parsing it.
+the same blocks. If the digest of a block is unchanged, its payloads are not validated again. If they are also plain,
+each line is sent without parsing it. Plain means that `encode_payload` would return the same bytes.
 
-Invariant: each payload that is sent was validated in the bytes that are sent.
+Invariant: exactly the bytes that are sent were validated.
 
 Example: if a line is added at the end of a file between the passes, only the last block is validated again.
 """
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Files"]
 
-_BLOCK = 1 << 20  # bytes of lines with one digest
+_BLOCK = 1 << 20  # bytes of a block of lines, which has one digest
 _SPACE = b" \t\r\n"  # the whitespace of JSON (RFC 8259 §2)
 
 
@@ -66,7 +66,7 @@ class Files:
             self._seen.append((block.digest() if valid else b"", plain))
 
     def again(self) -> Iterator[PlannedMessages | RefusedPayload]:
-        """Yield the results of the second pass, and raise the same exceptions."""
+        """Yield the results of the second pass. The exceptions are those of `judged`."""
         seen = iter(self._seen)
         for block in _blocks(self._names):
             digest, plain = next(seen, (b"", False))
@@ -79,7 +79,7 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class _Whole:
-    """A block with a complete file, which is not NDJSON."""
+    """A block with a complete file that is not NDJSON."""
 
     source: str
     data: bytes
@@ -104,7 +104,7 @@ class _Lines:
         before: the number of lines before the block.
         index: the number of payloads before the block.
         lines: the lines.
-        end: the error after which the file could not be read any further, or None.
+        end: the error that ended the reading of the file, or None.
     """
 
     source: str
@@ -123,7 +123,7 @@ class _Lines:
             if not text:
                 continue
             try:
-                # Most jobs are valid. Parse a line with line and column of each value only after a failure.
+                # Most jobs are valid. So a line is parsed with positions of values only after a failure.
                 value = decode_body(text) if checked else read_canonical(text)
                 taken = plan.messages(value, checked=checked, line=number, size=len(text))
                 taken.source = self.source

@@ -1,4 +1,4 @@
-"""The messages of `publish` on stderr: why a payload is refused, and which rules the sent jobs break."""
+"""The messages of `publish` on stderr: why a payload is refused, and which rules the published jobs break."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LintSummary:
 
     Args:
         live: print the first finding of each rule at once, for a stream of jobs.
-        quiet: do not print cosmetic findings.
+        quiet: omit cosmetic findings.
     """
 
     def __init__(self, *, live: bool = False, quiet: bool = False) -> None:
@@ -31,7 +31,7 @@ class LintSummary:
         self._first: dict[str, tuple[str, Placed]] = {}
 
     def add(self, planned: PlannedMessages) -> None:
-        """Add the findings of one job; with --force also its problems, as findings."""
+        """Add the findings of one job. With --force, its problems are also findings."""
         if planned.verdict is None:
             return
         source, before = planned.source, ""
@@ -49,7 +49,7 @@ class LintSummary:
                 before = rule
 
     def print_all(self) -> None:
-        """Print each rule, the worst first. For a rule that is already printed, print the number of jobs only."""
+        """Print each rule, the most severe first. If a rule was already printed, print only the number of jobs."""
         ranks = {rule: SEVERITIES.index(one.finding.severity) for rule, (_, one) in self._first.items()}
         for rule in sorted(ranks, key=ranks.__getitem__):
             count = self._counts[rule]
@@ -67,7 +67,7 @@ class LintSummary:
 
 
 def _finding(problem: Problem, *, dropped: bool) -> Placed:
-    """Return a problem of a job that is sent nevertheless."""
+    """Return the finding for a problem of a job that is sent anyway."""
     from pulsekit.treeherder.lint import Finding
     from pulsekit.treeherder.placed import Placed
     from pulsekit.treeherder.rules import Severity
@@ -81,7 +81,7 @@ def _finding(problem: Problem, *, dropped: bool) -> Placed:
 
 
 class Refusals:
-    """A printer of the problems of refused payloads, one per line. Of each kind, the first ten are printed."""
+    """A printer of the problems of refused payloads: one line each, and at most ten of each kind."""
 
     def __init__(self) -> None:
         self._groups = Groups(MOST_SHOWN)
@@ -103,6 +103,6 @@ class Refusals:
             fail(f"{place}: {f'Treeherder would drop this job: {problem} [{problem.rule}]' if by_rule else problem}")
 
     def end(self) -> None:
-        """Print how many problems were not printed."""
+        """Print the number of problems that were not printed."""
         if hidden := self._groups.hidden:
             note(f"{hidden}; 'pulsekit validate' shows them")

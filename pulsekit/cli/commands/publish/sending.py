@@ -39,7 +39,7 @@ class Sending:
 
     Args:
         plan: the plan.
-        out: the output of receipts, or None to print only what went wrong.
+        out: the output of receipts, or None to print only failures.
         keep_going: send the other payloads if some are refused.
         skip: the number of payloads at the beginning that are not sent.
     """
@@ -92,7 +92,7 @@ class Sending:
     async def send(self, publisher: Publisher, window: int, *, local: bool) -> None:
         """Publish the messages, and show each receipt when it arrives, in the order of the input.
 
-        If this is stopped, print how many messages have no confirm, how many were not sent, and where to continue.
+        If the command is stopped, print how many messages have no confirm, how many were not sent, and how to continue.
 
         Args:
             publisher: publishes the messages.
@@ -117,7 +117,7 @@ class Sending:
                 self._summary.print_all()
                 self._dropped.print_all()
             counts = self._receipts.counts
-            # A warning that nothing was received says everything, and --quiet shows no success.
+            # If a warning says that no queue received a message, no summary follows. --quiet prints no success.
             warned = self._receipts.warn_returned() and counts.keys() == {"returned"}
             if not complete or not (warned or (self._quiet and counts.keys() <= _GOOD)):
                 note(f"{self._receipts.summary() or 'nothing was sent'}, to {self._plan.exchange} {_lasted(began)}")

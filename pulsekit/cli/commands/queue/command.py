@@ -45,7 +45,7 @@ pulsekit queue delete queue/me/jobs --yes
 
 command = typer.Typer(cls=Group, help="Show, peek, take, purge or delete your queues.", add_completion=False)
 
-_EVERY = 5  # seconds
+_EVERY = 5  # seconds between two reports
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="queue/<user>/<name>")]
 
@@ -201,7 +201,7 @@ async def _delete(pulse: Pulse, name: str, *, yes: bool, force: bool) -> int:
     async with pulse:
         depth = await queue_depth(pulse, name)
         if not force:
-            check_unused(depth)  # before the question
+            check_unused(depth)  # before the user is asked
         users = f" and {counted(depth.consumers, 'consumer')}" if depth.consumers else ""
         if not await agreed(f"delete {name} with {counted(depth.ready, 'message')}{users}?", yes=yes):
             return nothing_done()

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["peek", "take"]
 
-_MOST_SHOWN = 1000  # characters of a body shown on one line; terminals are narrower
+_MOST_SHOWN = 1000  # characters of a body shown on one line, more than the width of a terminal
 
 
 async def peek(pulse: Pulse, name: str, count: int, shown: Output, *, full: bool, force: bool) -> int:
-    """Show the first messages of a queue, which stay in it."""
+    """Show the first messages of a queue, and leave them in the queue."""
     from pulsekit.queues.operations import peek as look
     from pulsekit.queues.operations import queue_depth
 

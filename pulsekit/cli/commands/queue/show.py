@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["bindings_of", "show", "watch"]
 
-_STYLES = ("good", "warn", "bad")  # by QueueDepth.level
+_STYLES = ("good", "warn", "bad")  # indexed by QueueDepth.level
 _LEVELS = ("fine", "mailed", "deleted")
 _MARKS: dict[str, Cell] = {"stale": ("- ", "bad"), "missing": ("+ ", "good"), "kept": "  "}
 

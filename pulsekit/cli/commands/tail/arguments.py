@@ -24,11 +24,11 @@ _AUTO = "auto"
 
 
 def configured_texts(settings: Settings, *, by_name: bool) -> list[str]:
-    """Return the default bindings: the exchange of the configuration, with one pattern for each destination.
+    """Return the default bindings: the configured exchange with a pattern for each configured destination.
 
     Args:
         settings: the configuration.
-        by_name: return the exchange alone, because options have its patterns.
+        by_name: return the exchange without patterns, because options set the patterns.
     """
     if settings.exchange is None:
         raise ConfigurationError(
@@ -51,8 +51,8 @@ def read_arguments(
     Args:
         texts: `EXCHANGE`, `EXCHANGE:PATTERN` or links of Pulse Inspector.
         patterns: the patterns for each `EXCHANGE` without a pattern.
-        given: the fields that make patterns for each `EXCHANGE` without a pattern.
-        routes: the routes that also make patterns for each `EXCHANGE` without a pattern.
+        given: the fields, which make patterns for each `EXCHANGE` without a pattern.
+        routes: the routes, which also make patterns for each `EXCHANGE` without a pattern.
         user: the AMQP user, for the suggestion in an error message.
     """
     from pulsekit.bindings.inspector_link import is_link, read_link
@@ -85,7 +85,8 @@ def schema_for(name: str | None, bindings: Sequence[Binding]) -> Schema | Messag
     """Return the check of `--schema`, or for `auto` a function that returns the check for an exchange.
 
     Raises:
-        ConfigurationError: Raised when there is no such schema, or the catalogue has none of the exchanges.
+        ConfigurationError: Raised when there is no such schema, or the catalogue has a schema for none of the
+            exchanges.
     """
     from pulsekit.schemas.schema import load_schema
     from pulsekit.treeherder.message_check import message_check
@@ -104,7 +105,7 @@ def schema_for(name: str | None, bindings: Sequence[Binding]) -> Schema | Messag
     for exchange in unknown:
         warn(f"the catalogue has no schema for {exchange}: its messages are not validated")
 
-    @functools.cache  # for each message
+    @functools.cache  # called for each message
     def check_of(exchange: str) -> Schema | MessageCheck | None:
         schema = message_schema(exchange)
         return None if schema is None else message_check(schema)

@@ -219,7 +219,7 @@ def command(
 
 
 def other_ways(queue: str) -> str:
-    """Return the commands that look at a queue, or remove messages from it, as sentences."""
+    """Return sentences with the commands that show a queue or remove its messages."""
     return (
         f"To look at the queue, run 'pulsekit queue show {quote(queue)}' or 'pulsekit queue peek {quote(queue)}'. "
         f"To remove messages from it, run 'pulsekit queue take {quote(queue)}'"
@@ -253,10 +253,10 @@ def _store(
 
 
 def virtual_host(texts: Sequence[str]) -> str | None:
-    """Return the virtual host that the links name by their instance of Taskcluster, or None without one.
+    """Return the virtual host for the Taskcluster instance of the links, or None.
 
     Raises:
-        ConfigurationError: Raised when the links name two virtual hosts.
+        ConfigurationError: Raised when the links belong to two virtual hosts.
     """
     from pulsekit.bindings.inspector_link import is_link, read_link
 

@@ -36,7 +36,7 @@ __all__ = ["Session", "Store"]
 
 _LOOK = 2.0  # seconds between two checks of the backlog
 _BEHIND = 1000  # messages in the backlog above which a warning is printed
-_MARK = {"x-max-length": 10_000_000}  # messages; no queue on Pulse reaches this, PulseGuardian deletes it long before
+_MARK = {"x-max-length": 10_000_000}  # messages; PulseGuardian deletes a queue long before it reaches this length
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Store:
     """A queue that remains after `tail` stops, and with which a later `tail` continues.
 
     RabbitMQ refuses a declaration whose arguments differ from those of the queue (406). Every queue that tail declares
-    has the argument `_MARK`, and queues of other programs do not. So tail continues with its own queues only.
+    has the argument in `_MARK`, and queues of other programs do not. So tail uses only queues that tail has created.
 
     Attributes:
         queue: the name of the queue.
@@ -76,7 +76,7 @@ class Session:
         make_screen: creates the viewer, or returns None if messages are not shown.
         recording: the writer of the recording, or None.
         until: the limits at which the session stops.
-        store: the queue that remains, or None.
+        store: the queue that remains after the end, or None.
         expected: the expected number of messages, or None.
     """
 
@@ -94,7 +94,7 @@ class Session:
         self._screen: Screen | None = None
         self._messages: Consumer | None = None
         self._refused: list[Binding] = []
-        self._first_gap: Gap | None = None  # reported before the viewer exists
+        self._first_gap: Gap | None = None  # a gap that was reported before the viewer exists
         self._consumers = 1
         self._talker = Worker("write standard error")
         self._talk: asyncio.Future[object] | None = None
@@ -132,7 +132,7 @@ class Session:
         return self._status()
 
     async def _follow(self, messages: Consumer) -> None:
-        """Follow the messages of an open consumer, and say what was done."""
+        """Follow the messages of an open consumer, and print a summary."""
         store, follower = self.store, self._follower
         self._messages = messages
         await follower.open(messages)
@@ -143,7 +143,7 @@ class Session:
         if store is not None:
             try:
                 kept = await messages.depth()
-            except (ConfigurationError, NetworkError) as error:  # one channel is allowed, or the connection is lost
+            except (ConfigurationError, NetworkError) as error:  # too few channels, or the connection is lost
                 warn(f"the messages in {store.queue} are not counted: {error}")
             else:
                 if kept.total:
@@ -210,13 +210,14 @@ class Session:
 
     @asynccontextmanager
     async def _watched(self, messages: Consumer) -> AsyncIterator[None]:
-        """Check the backlog within the block."""
+        """Check the backlog repeatedly while the block runs."""
         stopped = asyncio.Event()
         task = asyncio.create_task(self._watch(messages, stopped), name="how far behind")
         try:
             yield
         finally:
-            # Do not cancel at once: the cancellation of a request closes its channel, and acks in flight are lost.
+            # Wait before cancelling: the cancellation of a request closes its channel, and acks in flight would be
+            # lost.
             stopped.set()
             await asyncio.wait([task], timeout=_LOOK)
             task.cancel()
@@ -229,7 +230,7 @@ class Session:
                     await stopped.wait()
                     return
             behind = 0
-            if self._follower.busy or messages.waiting:  # else all messages are shown
+            if self._follower.busy or messages.waiting:  # otherwise, all messages are shown
                 with suppress(PulsekitError):  # the connection is lost, which `_on_gap` reports
                     behind = (await messages.depth()).ready + messages.waiting
             if behind > max(_BEHIND, 2 * said):
@@ -240,9 +241,9 @@ class Session:
                 self._say(note, "no longer behind")
 
     def _say(self, say: Callable[[str], None], words: str) -> None:
-        """Print a message on stderr, in a thread after the subscription has begun.
+        """Print a message on stderr. Once the subscription has begun, print in a thread.
 
-        A stopped terminal blocks the write, which must not delay the connection.
+        If the terminal is stopped, the write blocks. This must not delay the connection.
         """
         if self._messages is None:
             say(words)
