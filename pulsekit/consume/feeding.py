@@ -1,8 +1,8 @@
-"""Pass messages to a handler in a test, without a broker, and return what happens to each.
+"""Pass messages to a handler in a test, without a broker, and return the outcome of each message.
 
 Plan: `RunningWorker` calls the handler and `HandlerCalls` applies the policy, as on a broker. `feed` runs them in an
-event loop that it leaves for each call of a plain function: the function then runs in the thread of the test, outside
-of any event loop, and may call `asyncio.run` or use the test's database connection.
+event loop. For each call of a plain function, `feed` leaves this loop. So the function runs in the thread of the test,
+without an event loop, and may call `asyncio.run` or use the test's database connection.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ _OUTCOMES: dict[Settlement | None, Outcome] = {
 
 @dataclass(frozen=True, slots=True)
 class Handled:
-    """What a handler and its policy did with one message.
+    """The outcome of one message, which a handler and its policy decided.
 
     Attributes:
         message: the message.
-        outcome: "acknowledged"; "rejected", so that the broker dead-letters or discards it; "retried", requeued after
-            `delay`; "kept" unsettled; or "raised": the consumer stops with `error`, and the message is requeued. With
-            `ack="before"`, the message was acknowledged before the call of the handler.
-        error: the exception of the handler, or the reason why the message did not reach the handler; None if the
+        outcome: one of "acknowledged"; "rejected", so that the broker dead-letters or discards the message; "retried",
+            requeued after `delay`; "kept", left unsettled; or "raised", requeued while the consumer stops with `error`.
+            With `ack="before"`, the message was acknowledged before the call of the handler.
+        error: the exception of the handler, or the reason why the message did not reach the handler. None if the
             handler returned.
-        delay: the seconds until the message is requeued; None for other outcomes.
+        delay: seconds until the message is requeued. None for other outcomes.
     """
 
     message: Message
@@ -68,23 +68,23 @@ class Handled:
 
 
 def feed(handler: Worker | Handler, messages: Fed, *, exchange: str = "") -> list[Handled]:
-    """Pass messages to a handler, one after the other, and return the outcome of each.
+    """Pass messages to a handler, one after the other, and return the outcome of each message.
 
     The handler is opened, called and closed as by `pulsekit consume`, but in the thread of the caller. Each message is
-    delivered once: a retried message is not delivered again, but counts as a failure of an equal message after it. An
-    exception that is no `Exception`, such as that of `pytest.fail`, is raised here.
+    delivered once. A retried message is not delivered again, but its failure counts if an equal message follows. `feed`
+    raises exceptions of the handler that are not an `Exception`, such as that of `pytest.fail`.
 
     Example:
         `[handled] = feed(Worker(on_job, policy=policy), [({"result": "fail"}, "treeherder.autoland._")])`
 
     Args:
-        handler: a `Worker`, or what a `Worker` can have as its handler.
-        messages: (payload, routing key) pairs, drafts, or records; or the path of a recording, whose messages
-            are passed if they match a binding of the worker. A payload of type bytes is a body.
-        exchange: the exchange of pairs and drafts; by default the exchange of the worker's first binding.
+        handler: a `Worker`, or an object that can be the handler of a `Worker`.
+        messages: (payload, routing key) pairs, drafts, or records; or the path of a recording, of which only the
+            messages that match a binding of the worker are passed. Bytes as payload are the body.
+        exchange: the exchange of pairs and drafts; the default is the exchange of the worker's first binding.
 
     Raises:
-        ConfigurationError: Raised in a coroutine, which awaits `feed_async` instead.
+        ConfigurationError: Raised in a coroutine. Await `feed_async` there.
         DamagedRecording: Raised when the recording is damaged.
         TypeError: Raised when the handler cannot be called with a message.
     """
@@ -118,7 +118,7 @@ def feed(handler: Worker | Handler, messages: Fed, *, exchange: str = "") -> lis
                 function, done = wanted.pop()
                 try:
                     done.set_result(function())
-                except StopIteration:  # which a future cannot have
+                except StopIteration:  # a future cannot have this exception
                     done.set_exception(RuntimeError("the handler raised StopIteration"))
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - the policy decides
                     done.set_exception(error)
@@ -126,7 +126,7 @@ def feed(handler: Worker | Handler, messages: Fed, *, exchange: str = "") -> lis
 
 
 async def feed_async(handler: Worker | Handler, messages: Fed, *, exchange: str = "") -> list[Handled]:
-    """Do the same as `feed` in a coroutine, in whose event loop the handler is called."""
+    """Do the same as `feed` in a coroutine. An `async def` handler runs in the event loop of the caller."""
 
     async def run(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
@@ -146,7 +146,7 @@ async def _feed(handler: Worker | Handler, messages: Fed, exchange: str, run: Ru
             raised: Exception | None = None
             try:
                 await calls.call(running.call, message, worker.policy, worker.title)
-            except Exception as error:  # noqa: BLE001 - returned
+            except Exception as error:  # noqa: BLE001 - the outcome contains it
                 raised = error
             cause = getattr(raised or calls.reason, "__cause__", None)
             if not isinstance(cause, Exception | asyncio.CancelledError | SystemExit | None):
@@ -170,7 +170,7 @@ def _records(messages: Fed, worker: Worker, exchange: str) -> Iterator[Record]:
 
 
 class _Control:
-    """The control of a worker that neither stops nor reports."""
+    """A control that never stops the worker and reports nothing."""
 
     drains = False
     on_ready = on_failure = None
@@ -213,11 +213,11 @@ class _Calls(HandlerCalls, Settler):
         if self.live(message):
             self._settlement = settlement
 
-    def live(self, message: Message) -> bool:  # noqa: ARG002 - of a settler
+    def live(self, message: Message) -> bool:  # noqa: ARG002 - the interface of Settler
         return self._settlement is None
 
     def handled(self, message: Message, raised: Exception | None) -> Handled:
-        """Return what happened to the current message, whose call has raised an exception or not."""
+        """Return the outcome of the current message. `raised` is the exception of the call, or None."""
         if raised is not None:
             return Handled(message, "raised", raised)
         outcome = _OUTCOMES[self._settlement]

@@ -1,8 +1,8 @@
-"""Make the handler of a worker, and call it beside the event loop.
+"""Make the handler of a worker, and call it without blocking the event loop.
 
 Plan: a plain function runs in one of `concurrency` daemon threads, so that it cannot stop heartbeats. An `async def`
-runs in the event loop. With a concurrency of 1, a handler is always called in the same thread, which also makes it and
-enters and exits its context manager: connections to SQLite and Django belong to a thread.
+runs in the event loop. With a concurrency of 1, one thread makes the handler, calls it, and enters and exits its
+context manager, because connections to SQLite and of Django belong to a thread.
 
 Example: the worker has the function `opened_database`, decorated by `contextmanager`. The thread calls it, enters the
 context manager, which yields a function, and calls this function with each message.
@@ -34,7 +34,7 @@ __all__ = ["open_handler"]
 
 log = logging.getLogger("pulsekit")
 
-_EXIT = 5.0  # seconds for the exit of a context manager while the program ends
+_EXIT = 5.0  # seconds for the exit of a context manager when the program ends
 
 
 @asynccontextmanager
@@ -45,10 +45,11 @@ async def open_handler(
 
     Args:
         worker: the worker.
-        run: calls a function with arguments, and returns its result; by default in one of `concurrency` threads.
+        run: calls a function with arguments, and returns its result. The default calls it in one of `concurrency`
+            threads.
 
     Raises:
-        TypeError: Raised when the object that was made cannot be called with a message.
+        TypeError: Raised when the created handler cannot be called with a message.
         ConfigurationError: Raised when the policy has a time limit and the handler runs in a thread.
     """
     async with AsyncExitStack() as stack:
@@ -73,14 +74,14 @@ async def open_handler(
 
         async def call(message: Message) -> None:
             result = await run(handler, message)
-            if inspect.isawaitable(result):  # of a function that returns a coroutine, such as a lambda
+            if inspect.isawaitable(result):  # a function, such as a lambda, may return a coroutine
                 await result
 
         yield _guarded(call)
 
 
 def _guarded(handler: Callable[[Message], Awaitable[object]]) -> Callable[[Message], Awaitable[None]]:
-    """Convert exceptions of a handler that would end the event loop.
+    """Return a handler whose exceptions do not end the event loop.
 
     SystemExit becomes `Stop`, which stops the workers. Any other such exception, for example the CancelledError of a
     task that the handler has cancelled, becomes a failure of the handler.
@@ -97,21 +98,21 @@ def _guarded(handler: Callable[[Message], Awaitable[object]]) -> Callable[[Messa
         except BaseException as error:
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-                raise  # by the time limit of the policy, or the end of the workers
+                raise  # cancelled by the policy's time limit, or because the workers stop
             raise RuntimeError(f"the handler raised {type(error).__name__}") from error
 
     return call
 
 
 def _belongs_to_loop(factory: Any) -> bool:
-    """Return whether a class or function makes an object of asyncio."""
+    """Return whether a class or function makes an asynchronous object."""
     if isinstance(factory, type):
         return hasattr(factory, "__aenter__") or inspect.iscoroutinefunction(factory.__call__)
     return inspect.isasyncgenfunction(inspect.unwrap(factory))
 
 
 async def _enter(context: Any, run: Callable[..., Awaitable[Any]], stack: AsyncExitStack) -> Any:
-    """Enter a context manager, and return what it yields; the stack exits it."""
+    """Enter a context manager, and return the value that it yields. The stack exits it."""
     if hasattr(context, "__aenter__"):
         entered = await stack.enter_async_context(context)
     else:
@@ -126,27 +127,27 @@ async def _enter(context: Any, run: Callable[..., Awaitable[Any]], stack: AsyncE
                 return False
 
         stack.push_async_exit(leave)
-    # A context manager that is also callable may be the handler, but those of contextlib are callable as decorators.
+    # If a context manager is callable, it may be the handler. Those of contextlib are callable only as decorators.
     is_handler = callable(context) and not isinstance(context, ContextDecorator | AsyncContextDecorator)
     return context if is_handler and not callable(entered) else entered
 
 
 class _Threads:
-    """Threads for the calls of one handler: as many as there are calls at the same time."""
+    """Threads for the calls of one handler: one thread for each concurrent call."""
 
     def __init__(self, worker: Worker) -> None:
         self._threads = [Thread(f"{worker.title}-{number}") for number in range(worker.concurrency, 0, -1)]
         self._free = list(self._threads)
 
     async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a function in a free thread, or in the first thread after all others."""
+        """Call a function in a free thread. If there is none, call it in the first thread after the running calls."""
         thread = self._free.pop() if self._free else self._threads[-1]
         context = contextvars.copy_context()
 
         def call() -> Any:
             try:
                 return context.run(function, *arguments)
-            except StopIteration as error:  # which a future cannot have
+            except StopIteration as error:  # a future cannot have this exception
                 raise RuntimeError("the handler raised StopIteration") from error
 
         try:

@@ -1,12 +1,12 @@
 """Health and metrics of running workers over HTTP, on loopback.
 
-- `/live`: 200 while the event loop runs. An `async def` handler that blocks it delays the answer.
+- `/live`: 200 while the event loop runs. If an `async def` handler blocks the event loop, the answer is late.
 - `/ready`: 200 if every worker receives messages, else 503 with a line for each worker.
 - `/metrics`: the counters as OpenMetrics 1.0
   (https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md).
 
-Plan: one request for each connection, and GET only. The head of a request, its time and the number of connections are
-limited, so that no client can use the memory of the handlers.
+Plan: a connection has one request, which must be GET. The size and the duration of a request and the number of
+connections are limited, so that no client can exhaust the memory.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["metrics", "serve_health"]
 
 _HOST = "127.0.0.1"
-_MAX_HEAD = 8192  # bytes
+_MAX_HEAD = 8192  # bytes of the head of a request
 _MAX_CONNECTIONS = 16
 _TIMEOUT = 5.0  # seconds for one request
 _TEXT = "text/plain; charset=utf-8"
@@ -40,7 +40,7 @@ async def serve_health(workers: Workers, port: int = 0) -> AsyncIterator[str]:
 
     Args:
         workers: the workers.
-        port: the port on loopback; 0 for a free one.
+        port: the port on loopback. 0 means any free port.
 
     Raises:
         ConfigurationError: Raised when the port is in use.
@@ -56,7 +56,7 @@ async def serve_health(workers: Workers, port: int = 0) -> AsyncIterator[str]:
                 async with asyncio.timeout(_TIMEOUT):
                     await _serve(workers, reader, writer)
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError):
-            pass  # the client is slow, disconnected or not an HTTP client, or the server closes
+            pass  # the client is slow, gone or does not use HTTP, or the server closes
         finally:
             connections.discard(task)
             writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()

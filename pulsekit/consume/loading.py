@@ -22,13 +22,13 @@ _FORM = "write MODULE:OBJECT or FILE.py:OBJECT"
 
 
 def load(target: str, folder: str | Path = ".") -> list[Worker] | Any:
-    """Import a module, and return the object that it has under a name: a list of workers, or a handler.
+    """Import a module, and return the object with a name: a list of workers, or a handler.
 
-    The folder, or for `FILE.py:OBJECT` the folder of the file, becomes the first one in which Python looks for modules.
+    Python then looks for modules first in the folder, or for `FILE.py:OBJECT` in the folder of the file.
 
     Args:
         target: `MODULE:OBJECT` or `FILE.py:OBJECT`, where OBJECT is a `Worker`, several of them, or a handler. OBJECT
-            may have dots.
+            may contain dots.
         folder: the folder of the module.
 
     Returns:
@@ -84,7 +84,7 @@ def _module(name: str, folder: Path) -> ModuleType:
 
 
 def _file(path: Path) -> ModuleType:
-    """Import a file under its own name, unless a module of that name is loaded: `queue.py` must not replace `queue`."""
+    """Import a file under its own name, unless a module has this name: `queue.py` must not replace `queue`."""
     if not path.is_file():
         raise ConfigurationError(f"there is no file {path}: {_FORM}")
     _look_in(path.parent)
@@ -119,13 +119,13 @@ def _attribute(owner: Any, name: str, module_name: str) -> Any:
 
 
 def _is_candidate(value: Any, module_name: str) -> bool:
-    """Return whether a value of a module can be a handler or workers, and was not imported from another module."""
+    """Return whether a value can be a handler or workers, and is defined in this module."""
     own = {module_name, Path(module_name).stem, f"_pulsekit_{Path(module_name).stem}"}
     return isinstance(value, Worker | list) or (callable(value) and getattr(value, "__module__", module_name) in own)
 
 
 def _failed(name: str, error: BaseException) -> ConfigurationError:
-    """Return the error for a module whose import raised an exception, with the place in the user's code."""
+    """Return the error for a module that cannot be imported, with the line in the user's code."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
     place = f" at {frames[-1].filename}:{frames[-1].lineno}" if len(frames) > 1 else ""
     if isinstance(error, SystemExit):

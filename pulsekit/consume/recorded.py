@@ -1,4 +1,4 @@
-"""The messages of a recording for the handler of a worker, in the place of a consumer."""
+"""The messages of a recording for the handler of a worker, instead of the messages of a queue."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ __all__ = ["RecordedMessages", "matching_records", "message_check_of"]
 
 
 class RecordedMessages:
-    """The messages of a recording that match the bindings of a worker; all of them if it has no bindings.
+    """The messages of a recording that match the bindings of a worker, or all messages if it has none.
 
-    The policy applies, without its delays: a requeued message is handled again at once. A message that the policy keeps
-    is acknowledged.
+    The policy applies, but without delays: a requeued message is handled again at once. A message that the policy keeps
+    unsettled is acknowledged.
 
     Attributes:
         queue: the name of the file.
-        subscribed: True.
+        subscribed: always True.
         rejected: how many messages were rejected.
     """
 
@@ -65,7 +65,7 @@ class RecordedMessages:
         """Call a handler with each message; see `pulsekit.Consumer.handle`.
 
         Raises:
-            DamagedRecording: Raised when the recording is damaged, after the messages before the damage.
+            DamagedRecording: Raised when the recording is damaged, once the messages before the damage were handled.
             OSError: Raised when the file cannot be read.
         """
         policy = _without_keep(policy or Policy())
@@ -78,16 +78,16 @@ class RecordedMessages:
                 settlement = await settler.settled
             self.rejected += settlement is Settlement.REJECT
 
-    async def drain(self, *, now: bool = False) -> None:  # noqa: ARG002 - as of a consumer
-        """End `handle` after the current messages."""
+    async def drain(self, *, now: bool = False) -> None:  # noqa: ARG002 - the interface of Consumer
+        """Let `handle` return after the current messages."""
         self._drained = True
 
 
 def matching_records(path: str | Path, worker: Worker) -> Iterator[Record]:
-    """Yield the records of a recording that match the bindings of a worker; all of them if it has no bindings.
+    """Yield the records of a recording that match the bindings of a worker, or all records if it has none.
 
     Raises:
-        DamagedRecording: Raised when the recording is damaged, after the records before the damage.
+        DamagedRecording: Raised when the recording is damaged, once the records before the damage were yielded.
         OSError: Raised when the file cannot be read.
     """
     bindings = worker.all_bindings
@@ -106,14 +106,14 @@ class _Settler(Settler):
     """The settler of one message. A handler may settle the message in its thread."""
 
     def __init__(self, matched: MatchedBindings) -> None:
-        self.bindings = matched.bindings  # type: ignore[method-assign] # of one worker
+        self.bindings = matched.bindings  # type: ignore[method-assign] # the bindings of one worker
         self._loop = asyncio.get_running_loop()
         self.settled: asyncio.Future[Settlement] = self._loop.create_future()
 
-    def settle(self, message: Message, settlement: Settlement) -> None:  # noqa: ARG002 - as of a consumer
+    def settle(self, message: Message, settlement: Settlement) -> None:  # noqa: ARG002 - the interface of Settler
         self._loop.call_soon_threadsafe(self._settle, settlement)
 
-    def live(self, message: Message) -> bool:  # noqa: ARG002 - as of a consumer
+    def live(self, message: Message) -> bool:  # noqa: ARG002 - the interface of Settler
         return not self.settled.done()
 
     def _settle(self, settlement: Settlement) -> None:

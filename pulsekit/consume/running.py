@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 __all__ = ["RunningWorker", "cancel", "most_important"]
 
-_LOOK = 0.1  # seconds between two checks whether the queue is empty
-_CANCELLED = 2.0  # seconds until a cancelled handler must have returned
+_LOOK = 0.1  # seconds between two checks for an empty queue
+_CANCELLED = 2.0  # seconds in which a cancelled handler must return
 _OF_SOURCE = (BrokerRefused, NetworkError, NotOpen, DamagedRecording, OSError)
 
 
 class _Control(Protocol):
-    """What the workers of a process have in common; see `Workers`."""
+    """The part of `Workers` that a single worker uses."""
 
     drains: bool
 
@@ -56,16 +56,16 @@ class RunningWorker:
 
     Attributes:
         worker: the worker.
-        name: the name, which no other worker of the process has.
-        source: the consumer, or the messages of a recording; None until it is open.
+        name: the name, unique in the process.
+        source: the consumer, or the messages of a recording. None until it is open.
         running: the messages that are being handled, each with the time when its handler was called, in seconds since
             1970.
         succeeded: how many calls of the handler returned.
         failed: how many calls of the handler raised an exception.
         rejected: how many messages of a recording were rejected.
         handler: the coroutine function that calls the handler, once it is open.
-        hangs: whether a handler ignored its cancellation. Then the event loop cannot be closed.
-        seconds: how long all calls of the handler lasted together.
+        hangs: whether a handler ignored its cancellation. If so, the event loop cannot be closed.
+        seconds: the total duration of all calls of the handler.
     """
 
     def __init__(self, control: _Control, worker: Worker, name: str) -> None:
@@ -81,7 +81,7 @@ class RunningWorker:
         self.hangs = False
         self._recorded = False
         self._control = control
-        self._raised: dict[asyncio.Task[object] | None, Exception] = {}  # the last exception of the handler, by task
+        self._raised: dict[asyncio.Task[object] | None, Exception] = {}  # the handler's last exception, by calling task
         self.handler: Callable[[Message], Awaitable[None]]
 
     @property
@@ -94,12 +94,12 @@ class RunningWorker:
         return self.opened and isinstance(error, _OF_SOURCE)
 
     async def drain(self) -> None:
-        """Requeue the messages that no handler has begun, and let `run` end."""
+        """Requeue the messages that were not passed to a handler, and let `run` return."""
         if self.source is not None:
             await self.source.drain(now=True)
 
     async def run(self, source: Pulse | str | Path) -> None:
-        """Open the handler and its messages, and call it until it is drained; see `Workers.run`."""
+        """Open the handler and the source, and call the handler with each message until `drain`; see `Workers.run`."""
         failure: BaseException | None = None
         try:
             async with AsyncExitStack() as stack:
@@ -114,7 +114,7 @@ class RunningWorker:
                 raise
             raise HandlerFailed(f"the handler {self.name} could not be closed: {described(error)}") from error
         if failure is not None:
-            raise failure  # the context manager of the handler has suppressed it
+            raise failure  # the context manager of the handler suppressed it
 
     async def _open_handler(self, stack: AsyncExitStack) -> None:
         try:
@@ -137,7 +137,7 @@ class RunningWorker:
 
     def _messages(self, source: Pulse | str | Path) -> Consumer | RecordedMessages:
         if isinstance(source, str | Path):
-            from pulsekit.consume.recorded import RecordedMessages  # not loaded on a broker
+            from pulsekit.consume.recorded import RecordedMessages  # imported late: not needed with a broker
 
             self._recorded = True
             return RecordedMessages(source, self.worker)
@@ -147,7 +147,7 @@ class RunningWorker:
         async def call(message: Message) -> None:
             await self.call(message)
 
-        call.__qualname__ = self.name  # in warnings
+        call.__qualname__ = self.name  # the name in warnings
         calls = [
             asyncio.ensure_future(messages.handle(call, self.worker.policy)) for _ in range(self.worker.concurrency)
         ]
@@ -166,7 +166,7 @@ class RunningWorker:
             raise worst
 
     def _error(self, call: asyncio.Future[None], queue: str) -> Exception | None:
-        """Return why a call of `handle` ended; for exceptions of the handler and the policy, a HandlerFailed."""
+        """Return why a call of `handle` ended. Exceptions of the handler and of the policy become a HandlerFailed."""
         error = None if call.cancelled() else call.exception()
         if error is None or isinstance(error, Stop | HandlerFailed):
             return error
@@ -178,14 +178,14 @@ class RunningWorker:
         return failure
 
     def _where(self, queue: str) -> str:
-        """Return what happened to a message whose handler failed, as the end of a sentence."""
+        """Return the part of a sentence that says what happened to a message whose handler failed."""
         if self.worker.ack == "before":
             return "; the message was acknowledged before"
         queued = self.worker.declared is not None and not self._recorded
         return f"; the message is in {queue} again" if queued else ""
 
     async def call(self, message: Message) -> None:
-        """Call the handler, and count."""
+        """Call the handler, and count the call."""
         if not self._control.begin():
             await self.drain()
             message.nack()
@@ -212,7 +212,7 @@ class RunningWorker:
             self.failed += not succeeded
 
     async def _drain_when_empty(self, messages: Consumer | RecordedMessages) -> None:
-        """Drain when the queue is empty twice in a row: a message may be on its way while the broker answers."""
+        """Drain when two checks in a row find an empty queue, as a message may be in transit during one check."""
         from pulsekit.consumer.consumer import Consumer
 
         if not self._control.drains or not isinstance(messages, Consumer):
@@ -233,7 +233,7 @@ class RunningWorker:
 
 
 def most_important(errors: Iterable[BaseException | None]) -> BaseException | None:
-    """Return the error that decides the exit code: `Stop`, then the failure of a handler, then the first of all."""
+    """Return the error that determines the exit code: a `Stop`, else a failed handler, else the first error."""
     found = [error for error in errors if error is not None]
     return next(
         (error for kind in (Stop, HandlerFailed, BaseException) for error in found if isinstance(error, kind)), None
@@ -246,7 +246,7 @@ def described(error: BaseException) -> str:
 
 
 async def cancel(tasks: Iterable[asyncio.Future[Any]], *, timeout: float = _CANCELLED) -> bool:
-    """Cancel tasks, and return whether they ended in time: a handler may ignore its cancellation."""
+    """Cancel tasks, and return whether they ended in time. A handler may ignore its cancellation."""
     left = [task for task in tasks if not task.done()]
     for task in left:
         task.cancel()

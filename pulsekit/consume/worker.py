@@ -46,29 +46,29 @@ class Worker:
         `Worker(on_task, "exchange/taskcluster-queue/v1/task-failed:#", Queue("queue/me/failed", type="quorum"))`
 
     Attributes:
-        handler: what is called with each message. One of: a function, which runs in a thread; an `async def`, which
-            runs in the event loop; a class, of which one instance is made and called; a context manager, or a function
-            that returns one (`contextlib.contextmanager`), which is entered once and yields the handler.
+        handler: the object that is called with each message: a function, which runs in a thread; an `async def`, which
+            runs in the event loop; a class, of which one instance is created and called; or a context manager, or a
+            function that returns one (`contextlib.contextmanager`), which is entered once and yields the handler.
         bindings: `EXCHANGE:PATTERN`, or several of them, as in `Pulse.subscribe`.
-        queue: the queue; a name `queue/<user>/<name>` is short for `Queue(name)`. Without a queue, the consumer has a
+        queue: the queue. A name `queue/<user>/<name>` means `Queue(name)`. Without a queue, the consumer has a
             private queue, and messages that are published while the worker does not run are lost.
         policy: what happens to a message whose handler raised an exception. Without a policy, the message is requeued
             and all workers stop.
         concurrency: how many messages are handled at the same time.
         order: "strict" to handle one message after the other, in the order of the queue, with a prefetch of 1. "any"
             to handle messages at the same time. The default is "strict" if the concurrency is 1.
-        ack: "after" to acknowledge a message when its handler has returned: no message is lost, but a message may be
-            handled twice. "before" to acknowledge a message before its handler is called: a message whose handler fails
+        ack: "after" to acknowledge a message when its handler has returned. No message is lost, but a message may be
+            handled twice. "before" to acknowledge a message before its handler is called. A message whose handler fails
             is lost.
-        prefetch: how many messages may be unsettled; by default the concurrency. A larger number increases the rate of
-            short handlers on a slow network.
+        prefetch: how many messages may be unsettled. The default is the concurrency. A larger number increases the rate
+            of short handlers on a slow network.
         schema: the schema of the payloads, see `Pulse.subscribe`.
-        name: the name in messages and metrics; by default the name of the handler.
-        instrumentation: observes the messages of this worker, instead of the instrumentation of the connection.
+        name: the name in messages and metrics. The default is the name of the handler.
+        instrumentation: observers of the messages of this worker, which replace those of the connection.
 
     Raises:
         ConfigurationError: Raised when two fields contradict each other, or a value is out of range.
-        InvalidName: Raised when Pulse cannot have an exchange or queue of this name.
+        InvalidName: Raised when the name of an exchange or queue cannot exist on Pulse.
         TypeError: Raised when the handler cannot be called with a message.
     """
 
@@ -86,7 +86,7 @@ class Worker:
 
     def __post_init__(self) -> None:
         check(self.handler)
-        _ = self.all_bindings, self.declared  # a wrong name is an error of this call
+        _ = self.all_bindings, self.declared  # raises an error for an invalid name
         if self.order not in (None, *_ORDERS) or self.ack not in _ACKS:
             raise ConfigurationError(
                 f"order is 'strict' or 'any', and ack 'after' or 'before', not {self.order}, {self.ack}"
@@ -134,7 +134,7 @@ class Worker:
 
 
 def is_factory(handler: object) -> bool:
-    """Return whether the object makes the handler when it is called without arguments.
+    """Return whether calling the object without arguments returns the handler.
 
     Such an object is a class, or a function with the decorator `contextmanager` or `asynccontextmanager`.
     """
@@ -145,10 +145,10 @@ def is_factory(handler: object) -> bool:
 
 
 def check(handler: object) -> None:
-    """Check a handler, as far as that is possible before it is made.
+    """Check a handler, or the object that creates it. `check_call` checks the created handler.
 
     Raises:
-        TypeError: Raised when the object is not a handler and does not make one.
+        TypeError: Raised when the object is not a handler and cannot create one.
     """
     if is_factory(handler):
         name = getattr(handler, "__qualname__", "")
@@ -166,5 +166,5 @@ def check(handler: object) -> None:
 
 
 def is_context(value: object) -> bool:
-    """Return whether an object can be entered by `with` or `async with`."""
+    """Return whether an object is a context manager, for `with` or `async with`."""
     return hasattr(value, "__enter__") or hasattr(value, "__aenter__")

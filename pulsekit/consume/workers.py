@@ -1,15 +1,14 @@
 """Run workers until a signal, a limit or a failure, and let each handler finish its message.
 
-Plan: `Workers.run` starts a task for each worker, which opens its handler and its consumer, and calls `Consumer.handle`
-as often as its concurrency says. `Workers.stop` requeues what no handler has begun; `run` then waits for the handlers,
-and cancels them at the end of the shutdown timeout.
+Plan: `Workers.run` starts a task for each worker, which opens its handler and its consumer, and runs as many calls of
+`Consumer.handle` as its concurrency. `Workers.stop` requeues the messages that were not passed to a handler. `run` then
+waits for the handlers, and cancels them after the shutdown timeout.
 
 Invariants:
 
-- A failed handler, and `Stop`, stop all workers, so that a supervisor sees the failure. A deleted queue stops only its
-  worker, and so does any other error of a subscription after the worker was ready.
-- After `stop`, no handler is called any more.
-- The handler's context manager is exited after its consumer was closed.
+- A failed handler and `Stop` stop all workers, so that a supervisor sees the failure. After a worker was ready, an
+error of its subscription, such as a deleted queue, stops only this worker. - After `stop`, no handler is called. - The
+handler's context manager is exited after its consumer was closed.
 
 Example: two workers run; the queue of the first is deleted. The second continues. On SIGTERM it finishes its message,
 and `run` raises the SubscriptionLost of the first.
@@ -40,8 +39,8 @@ __all__ = ["SHUTDOWN_TIMEOUT", "Workers"]
 
 log = logging.getLogger("pulsekit")
 
-SHUTDOWN_TIMEOUT = 25.0  # seconds: below the 30 of Kubernetes and the 90 of systemd, after which both kill the process
-_CLOSE = 15.0  # seconds for the end of cancelled handlers and their consumers
+SHUTDOWN_TIMEOUT = 25.0  # seconds; Kubernetes kills the process after 30, systemd after 90
+_CLOSE = 15.0  # seconds for cancelled handlers and their consumers to end
 
 
 class Workers:
@@ -54,12 +53,12 @@ class Workers:
         workers: the workers.
         count: stop after this number of messages was passed to handlers, or None without a limit.
         duration: stop after this number of seconds, or None without a limit.
-        drain: stop each worker when its queue is empty.
+        drain: stop a worker when its queue is empty.
         shutdown_timeout: seconds for handlers to finish after `stop`.
         on_ready: called with the name of a worker and its queue, when it receives messages.
-        on_failure: called with the name of a worker, the message and the exception, when a handler has raised.
-        signals: the signals that stop the workers, if `run` is called in the main thread. A second signal has the
-            effect that it had before.
+        on_failure: called with the name of a worker, the message and the exception, when a handler has failed.
+        signals: the signals that stop the workers, if `run` is called in the main thread. A second signal has its
+            former effect.
 
     Attributes:
         workers: the running workers, for their counters.
@@ -117,7 +116,7 @@ class Workers:
         self._stopped.set()
 
     def begin(self) -> bool:
-        """Return whether one more message may be handled, and stop with the last one."""
+        """Return whether one more message may be handled. If it is the last one, stop."""
         if self.stopping or self._left == 0:
             return False
         if self._left is not None:
@@ -134,8 +133,8 @@ class Workers:
 
         Raises:
             Stop: Raised when a handler raised it.
-            HandlerFailed: Raised when a policy raised the exception of its handler, when a handler could not be made,
-                or did not finish within the shutdown timeout.
+            HandlerFailed: Raised when a handler failed and its policy raises the exception, a handler could not be
+                created, or a handler did not finish within the shutdown timeout.
             BrokerRefused: Raised when a queue was deleted, or the broker refused a subscription.
             NetworkError: Raised when the broker cannot be reached at the start.
             DamagedRecording: Raised when the recording is damaged.
@@ -164,7 +163,7 @@ class Workers:
         self.stop()
 
     async def _wait(self, tasks: dict[asyncio.Task[None], RunningWorker]) -> list[BaseException]:
-        """Wait until all workers have ended, after `stop` at most for the shutdown timeout. Return their errors."""
+        """Wait until all workers have ended, and return their errors. After `stop`, the shutdown timeout applies."""
         stopped = asyncio.ensure_future(self._stopped.wait())
         pending, errors = set(tasks), list[BaseException]()
         try:

@@ -1,4 +1,4 @@
-"""Receive the messages of one queue: iterate over them, or handle each by a function."""
+"""Receive the messages of one queue: iterate over them, or call a function with each message."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ __all__ = ["Consumer"]
 
 log = logging.getLogger("pulsekit")
 
-_CONFIRMS = 5.0  # seconds that closing waits for confirms of messages that wait on the broker
-PREFETCH = 250  # unsettled deliveries; more do not increase the rate, fewer make the consumer wait for the broker
+_CONFIRMS = 5.0  # seconds that `close` waits for confirms of copies in a retry queue
+PREFETCH = 250  # unsettled deliveries; more would not increase the rate, fewer would
 
 
 class Consumer:
     """A consumer of one queue, made by `Pulse.subscribe` and opened by `async with`.
 
-    Without a `Queue`, the consumer has a private queue: exclusive, new in each epoch, and deleted at the end. It does
-    not affect other consumers, and cannot grow while no consumer is connected. A named queue is durable by default and
-    collects messages while no consumer is connected.
+    Without a `Queue`, the consumer has a private queue: exclusive, new after each reconnect, and deleted at the end. A
+    private queue does not affect other consumers, and cannot grow while no consumer is connected. A named queue is
+    durable by default and collects messages while no consumer is connected.
 
     Either iterate over the messages and settle each one, or call `handle`. Cancelling a wait loses no message. Closing
     stops the deliveries, and the broker requeues unsettled messages of a durable queue.
@@ -111,7 +111,7 @@ class Consumer:
         self._connection = connection
         self._named = queue
         self._publisher = publisher
-        self._waiting: set[asyncio.Task[None]] = set()  # for confirms of messages that wait on the broker
+        self._waiting: set[asyncio.Task[None]] = set()  # tasks that wait for confirms of copies in a retry queue
         self._retry_queue: RetryQueue | None = None
         self._tasks = tasks
         self._calls = HandlerCalls(prefetch, lambda: self._subscription.heartbeat)
@@ -121,7 +121,7 @@ class Consumer:
 
     @property
     def queue(self) -> str:
-        """The name of the queue, which changes with each epoch if the queue is private."""
+        """The name of the queue. The name of a private queue changes after each reconnect."""
         return self._subscription.queue
 
     @property
@@ -141,7 +141,7 @@ class Consumer:
 
     @property
     def problem(self) -> PulsekitError | None:
-        """The error of the last attempt to subscribe on an open connection, while the consumer retries; else None."""
+        """The error of the last attempt to subscribe, while the consumer retries on an open connection, or None."""
         return self._subscription.problem
 
     @property
@@ -165,7 +165,7 @@ class Consumer:
 
     @property
     def closed(self) -> bool:
-        """Whether the consumer was closed, by `close` or with its connection."""
+        """Whether the consumer was closed, either by `close` or with its connection."""
         return isinstance(self._subscription.end, NotOpen)
 
     async def open(self) -> None:
@@ -241,11 +241,11 @@ class Consumer:
 
     @property
     def waiting(self) -> int:
-        """How many messages have arrived and were not returned to the caller: at most the prefetch of two epochs."""
+        """How many messages have arrived and were not yet returned to the caller: at most twice the prefetch."""
         return len(self._subscription.buffer)
 
     async def depth(self) -> QueueDepth:
-        """Return how many messages are ready in the queue, and how many are unsettled by this consumer.
+        """Return how many messages are ready in the queue, and how many this consumer has not settled.
 
         Raises:
             NetworkError: Raised when the connection is lost.
@@ -255,7 +255,7 @@ class Consumer:
         return await self._subscription.depth()
 
     async def bind(self, binding: str | Binding) -> None:
-        """Add a binding to the queue, while messages flow. Binding twice is fine.
+        """Add a binding to the queue, while messages arrive. Binding twice is fine.
 
         Args:
             binding: `EXCHANGE:PATTERN`, or a binding.
@@ -268,7 +268,7 @@ class Consumer:
         await self._subscription.bind(read_binding(binding))
 
     async def unbind(self, binding: str | Binding) -> None:
-        """Remove a binding of the queue, while messages flow. Messages that the binding matched are still delivered.
+        """Remove a binding of the queue, while messages arrive. Messages that it matched before are still delivered.
 
         Args:
             binding: `EXCHANGE:PATTERN`, or a binding.
@@ -280,17 +280,17 @@ class Consumer:
         await self._subscription.unbind(read_binding(binding))
 
     async def handle(self, handler: Callable[[Message], object], policy: Policy | None = None) -> None:
-        """Call a handler with each message, one after the other, across reconnects, until the subscription ends.
+        """Call a handler with each message, one after the other, until the subscription ends, even after reconnects.
 
         A message is acknowledged when its handler returns. If the handler raises an exception, the policy decides.
-        Without a policy, the message is requeued and the exception is raised here, so that no message is lost or
+        Without a policy, the message is requeued and `handle` raises the exception, so that no message is lost or
         skipped silently. If the handler is cancelled, its message is requeued. A handler may raise `Reject`, `Retry` or
         `Stop` to decide about its message.
 
         Args:
-            handler: an `async def`, or a plain function, which blocks the event loop. A warning names a handler that
-                blocks it for a quarter of the heartbeat interval.
-            policy: what happens to a message whose handler raises.
+            handler: an `async def`, or a plain function, which blocks the event loop. If a handler blocks it for a
+                quarter of the heartbeat interval, a warning names the handler.
+            policy: what happens to a message whose handler fails.
 
         Raises:
             Stop: Raised when the handler raised it.
@@ -303,7 +303,7 @@ class Consumer:
         await self._handle(handler if self._hooks is None else self._observed(handler), handler, policy or Policy())
 
     async def _handle(self, call: Callable[[Message], object], handler: object, policy: Policy) -> None:
-        """Call a function with each message, on behalf of a handler, which a warning names."""
+        """Call a function with each message. Warnings name `handler`, which the function calls."""
         if policy.max_local_delay is not None:
             self._calls.wait, self._calls.max_local_delay = self._wait_on_broker, policy.max_local_delay
             self._retry_queue = self._retry_queue or self._new_retry_queue()
@@ -313,9 +313,9 @@ class Consumer:
                 await self._calls.call(call, message, policy, self.queue)
 
     def handling(self, message: Message) -> AbstractContextManager[None]:
-        """Return a context for the code that handles a message in a loop; see `Instrumentation.handling`.
+        """Return a context for code that handles a message while iterating, see `Instrumentation.handling`.
 
-        `handle` does this for each call of the handler.
+        `handle` uses such a context for each call of the handler.
         """
         if self._hooks is None:
             return nullcontext()
@@ -352,14 +352,14 @@ class Consumer:
         return call
 
     async def drain(self, *, now: bool = False) -> None:
-        """Stop deliveries (basic.cancel), now and after each reconnect. Iteration ends after the messages that arrived.
+        """Stop deliveries (basic.cancel), also after a reconnect. Iteration ends after the messages that arrived.
 
-        Draining twice is fine, for example first without and then with `now`. Leaving the block requeues unsettled
+        Draining twice is fine, for example first without `now` and then with it. Leaving the block requeues unsettled
         messages.
 
         Args:
-            now: requeue the messages that have arrived and were not returned to the caller. Iteration ends at once, and
-                `handle` ends after the current message.
+            now: requeue the messages that have arrived, but were not returned to the caller. Iteration ends at once,
+                and `handle` ends after the current message.
         """
         self._subscription.check()
         self._drained = True
@@ -368,8 +368,8 @@ class Consumer:
     def drain_on(self, *signals: signal.Signals, now: bool = False) -> None:
         """Drain when the process receives one of these signals, so that a handler can finish its message.
 
-        The first signal drains every consumer for which this was called, and restores the former signal handlers: a
-        second SIGINT interrupts as usual, even while a handler blocks the event loop. Call this in the main thread,
+        The first signal drains every consumer that called `drain_on`, and restores the former signal handlers. So a
+        second SIGINT interrupts as usual, even if a handler blocks the event loop. Call `drain_on` in the main thread,
         inside the block of the consumer.
 
         Args:

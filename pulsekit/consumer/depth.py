@@ -1,4 +1,4 @@
-"""The depth of a queue and its growth, compared with the limits at which PulseGuardian acts."""
+"""The depth of a queue and its growth, compared with the limits of PulseGuardian."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["DepthMonitor", "Limits", "QueueDepth", "Trend"]
 
 log = logging.getLogger("pulsekit")
 
-_SAMPLES = 12  # samples from which the rate is computed: one minute, at one every 5 seconds
+_SAMPLES = 12  # samples from which the rate is computed: one minute with a sample every 5 seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The queue sizes at which PulseGuardian mails the owner of a queue and deletes the queue.
+    """The queue lengths above which PulseGuardian mails the owner of a queue, and deletes the queue.
 
-    The defaults are those of https://github.com/mozilla/pulseguardian; an installation may have others.
+    The defaults are those of https://github.com/mozilla/pulseguardian. An installation may have others.
 
     Attributes:
         warn: number of messages, ready plus unacknowledged, above which PulseGuardian mails the owner.
@@ -64,7 +64,7 @@ class QueueDepth:
 
     @property
     def total(self) -> int:
-        """The number of messages for PulseGuardian's limits. Unsettled messages of other consumers are not known."""
+        """The number of messages to compare with the limits. It lacks the unsettled messages of other consumers."""
         return self.ready + self.unsettled
 
     @property
@@ -82,7 +82,7 @@ class Trend:
     """The growth of a queue over the last samples.
 
     Attributes:
-        rate: messages per second, negative if the queue shrinks; None before the second sample.
+        rate: messages per second, negative if the queue shrinks. None before the second sample.
     """
 
     def __init__(self) -> None:
@@ -103,7 +103,7 @@ class Trend:
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds until PulseGuardian deletes the queue at this rate; 0 if due now, None if the queue does not grow."""
+        """Seconds until PulseGuardian deletes the queue at this rate. 0 if due now, None if the queue does not grow."""
         if not self._samples:
             return None
         _, last = self._samples[-1]
@@ -129,18 +129,19 @@ class DepthMonitor:
     async def run(
         self, ask: Callable[[], Awaitable[tuple[int, int, int]]], reading: Callable[[], bool] = lambda: True
     ) -> None:
-        """Check until `stop` is called.
+        """Check the depth repeatedly, until `stop` is called.
 
         Args:
             ask: returns the numbers of ready messages, of unsettled messages, and of consumers.
-            reading: returns whether the connection is read. If not, an answer would wait behind large messages.
+            reading: returns whether the connection is read. If it is not read, no check is made, because the answer
+                would be late.
         """
         while not self._stopped.is_set():
             if reading():
                 try:
                     ready, unsettled, consumers = await ask()
                     depth = QueueDepth(self._queue, ready, unsettled, self._limits, consumers)
-                except ConfigurationError as error:  # it cannot have another channel
+                except ConfigurationError as error:  # no channel is left for the check
                     log.warning("the depth of %s is not monitored: %s", self._queue, error)
                     return
                 except PulsekitError as error:

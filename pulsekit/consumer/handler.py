@@ -1,4 +1,4 @@
-"""Call a handler with each message, and settle the message by its result and the failure policy."""
+"""Call a handler with each message, and settle the message by the result of the call and the failure policy."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = logging.getLogger("pulsekit")
 
 
 def check_handler(handler: object) -> None:
-    """Check a handler before it gets a message.
+    """Check that a handler can be called, before the first message.
 
     Raises:
         TypeError: Raised when the handler cannot be called with a message, or is a generator function.
@@ -66,8 +66,9 @@ class HandlerCalls:
         poison: how many poison messages did not reach a handler, see `Policy.poison`.
         limit: the delivery limit of the queue, in returns of a message, or None without a limit.
         counts: whether the queue counts the returns of its messages.
-        wait: lets a message wait on the broker, for a delay longer than `max_local_delay`, after a number of failures.
-        max_local_delay: seconds, see `Policy.max_local_delay`.
+        wait: puts a message into a retry queue. The arguments are the message, the delay in seconds, and the number of
+            failures.
+        max_local_delay: seconds; for longer delays, `wait` is called. See `Policy.max_local_delay`.
         watchdog: names a handler that blocks the event loop.
     """
 
@@ -87,8 +88,8 @@ class HandlerCalls:
 
         Raises:
             Stop: Raised when the handler raised it.
-            Exception: Raised when the policy says RAISE: the exception of the handler, or the reason why the message is
-                poison.
+            Exception: Raised when the action of the policy is RAISE. It is the exception of the handler, or the reason
+                why the message is poison.
         """
         reason: Exception | None = policy.reason_against(message)
         if reason is not None:
@@ -120,7 +121,7 @@ class HandlerCalls:
                 count = max(self._retries.failed(message), self._returns(message) + 1)
                 after = error.after if isinstance(error, Retry) else None
                 delay = policy.delay_after(count) if after is None else after
-                # RAISE returns the message once more.
+                # With RAISE, the message is returned once more.
                 last = None if self.limit is None else self.limit - (policy.exhausted is OnFailure.RAISE)
                 if (policy.limit is not None and count > policy.limit) or (
                     last is not None and is_last_delivery(message, last)
@@ -136,10 +137,10 @@ class HandlerCalls:
             await message.ack()
 
     def _ended_processes(self, message: Message, policy: Policy) -> bool:
-        """Return whether more deliveries than allowed ended without a settlement, perhaps because the process died.
+        """Return whether too many deliveries ended without a settlement, perhaps because the process died.
 
-        This needs a prefetch of 1, with which every delivery reaches a handler. With a larger prefetch, a lost
-        connection also returns messages for which no handler was called.
+        This can only be known with a prefetch of 1, when every delivery reaches a handler. With a larger prefetch, a
+        lost connection also returns messages for which no handler was called.
         """
         return (
             message.redelivered
@@ -150,9 +151,9 @@ class HandlerCalls:
         )
 
     def _returns(self, message: Message) -> int:
-        """Return how often the message was returned to its queue, or waited on the broker.
+        """Return how often the message was returned to its queue, or put into a retry queue.
 
-        A classic queue counts no returns: there, the publisher may have set the header of the count.
+        A classic queue does not count returns. If the header exists in such a queue, the publisher may have set it.
         """
         return message.retries + ((message.delivery_count or 0) if self.counts else 0)
 
@@ -164,10 +165,10 @@ class HandlerCalls:
         queue: str,
         delay: float = 0.0,
     ) -> None:
-        """Settle a message that was not handled, because of a reason.
+        """Settle a message that was not handled, by an action of the policy.
 
         Raises:
-            Exception: Raised when the action is RAISE: the reason.
+            Exception: Raised when the action is RAISE. It is the given reason.
         """
         if action is not OnFailure.RAISE:
             log.warning("%s of %s: %s: %s", message, queue, action, reason)
@@ -182,7 +183,7 @@ class HandlerCalls:
             raise reason
 
     def requeue(self, message: Message, delay: float) -> None:
-        """Requeue a message after a number of seconds, for which the messages behind it do not wait."""
+        """Requeue a message after a delay in seconds. Later messages do not wait."""
         if self.wait is not None and self.max_local_delay is not None and delay > self.max_local_delay:
             self.wait(message, delay, max(self._retries.of(message), self._returns(message) + 1))
             return
@@ -191,16 +192,16 @@ class HandlerCalls:
     async def _return(self, message: Message) -> None:
         """Requeue the message of a handler that stops the consumer.
 
-        In a quorum queue, the end of the consumer requeues the message. A quorum queue counts each return. If the
-        message were requeued at once, the broker would deliver it to this consumer again, and the end of the consumer
-        would return it a second time.
+        A quorum queue counts each return. If this method requeued the message, the broker would deliver it to this
+        consumer again, and the end of the consumer would return it a second time. So in a quorum queue, only the end of
+        the consumer requeues the message.
         """
         if self.limit is None:
             await message.nack()
 
 
 async def _call(handler: Callable[[Message], object], message: Message, timeout: float | None) -> None:
-    """Call a handler, and wait for it.
+    """Call a handler, and await its result if it is awaitable.
 
     Raises:
         HandlerFailed: Raised when the handler did not finish in time.

@@ -1,7 +1,7 @@
-"""The unsettled messages that a quorum queue removes if they are returned once more.
+"""The unsettled messages that a quorum queue removes if they are returned again.
 
-A message is returned to its queue by a consumer that requeues it, and by a lost connection. A quorum queue counts the
-returns. Above its delivery limit, the broker dead-letters the message, or discards it
+A message returns to its queue if the consumer requeues it, or if the connection is lost. A quorum queue counts the
+returns. If there are more than its delivery limit, the broker dead-letters or discards the message
 (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling).
 """
 
@@ -41,14 +41,14 @@ class LastChances:
             self.tags.add(message.delivery_tag)
 
     def settled(self, message: Message, settlement: Settlement) -> None:
-        """Remove a settled delivery, with a warning if the consumer returned it."""
+        """Remove a settled delivery. Log a warning if it was requeued."""
         if message.delivery_tag in self.tags:
             self.tags.remove(message.delivery_tag)
             if settlement is Settlement.REQUEUE:
                 log.warning("%s was returned at the delivery limit of its queue: %s", message, _REMOVED)
 
     def returned(self, queue: str) -> bool:
-        """Remove all deliveries when the channel ends, with a warning. Return whether there were any."""
+        """Remove all deliveries when the channel ends. If there were any, log a warning and return True."""
         count = len(self.tags)
         self.tags.clear()
         if count:
@@ -57,5 +57,5 @@ class LastChances:
 
 
 def is_last_delivery(message: Message, limit: int) -> bool:
-    """Return whether a queue with this delivery limit removes the message if it is returned."""
+    """Return whether a queue with this delivery limit removes the message if it is returned again."""
     return (message.delivery_count or 0) >= limit

@@ -1,4 +1,4 @@
-"""How a message is settled if its handler fails or its payload cannot be read.
+"""The settlement of messages whose handler fails or whose payload cannot be read.
 
 A handler raises `Reject`, `Retry` or `Stop` to decide about its message. For all other exceptions, the policy decides.
 """
@@ -27,8 +27,8 @@ class OnFailure(enum.StrEnum):
     """How a message is settled after a failure.
 
     Attributes:
-        RAISE: requeue the message, and end `handle` by raising the reason. The message is requeued at once, but in a
-            quorum queue only when the consumer closes.
+        RAISE: requeue the message, and let `handle` raise the reason. A quorum queue gets the message back when the
+            consumer closes, any other queue at once.
         REQUEUE: requeue the message after a delay, a limited number of times (basic.nack with requeue).
         REJECT: reject the message (basic.reject). The broker routes it to the dead-letter exchange of the queue, or
             discards it if there is none.
@@ -44,7 +44,7 @@ class OnFailure(enum.StrEnum):
 
 
 class Reject(Exception):
-    """Raised by a handler to reject its message: the broker dead-letters or discards it.
+    """Raised by a handler to reject its message. The broker dead-letters or discards the message.
 
     Attributes:
         reason (str): the reason, for the log.
@@ -59,9 +59,8 @@ class Retry(Exception):
     """Raised by a handler to get its message again. `Policy.limit` and `Policy.exhausted` apply.
 
     Attributes:
-        after (float | None): seconds until the message is requeued; None for the delay of the policy. Until then the
-            message counts towards the prefetch.
-        reason (str): the reason, for the log.
+        after (float | None): seconds until the message is requeued. None means the delay of the policy. Until then, the
+        message counts towards the prefetch. reason (str): the reason, for the log.
     """
 
     def __init__(self, reason: str = "", *, after: float | None = None) -> None:
@@ -89,31 +88,31 @@ class Policy:
     """The failure policy of a handler.
 
     Attributes:
-        failure: what happens to a message whose handler raised.
+        failure: what happens to a message whose handler failed.
         delay: seconds until a message is requeued for the first time.
         growth: the factor by which the delay grows with each failure of the message.
-        max_delay: the seconds up to which the delay grows. A message that waits counts towards the prefetch, and the
-            broker closes the channel if a delivery is unsettled for longer than its consumer timeout, by default 30
-            minutes. See `max_local_delay`.
-        limit: how often one message is requeued, or None without a limit. A quorum queue counts across processes, see
-            `Message.delivery_count`. For a classic queue, each process counts for itself, by exchange, routing key,
-            message id and body. A message is never requeued at the delivery limit of its queue, where the broker would
-            remove it (`Queue.type`). With a prefetch of 1, deliveries without an answer count, too. After more than
-            `limit` of these deliveries, the handler is not called again for this message, because the message may have
-            ended the process of the handler.
-        exhausted: what happens to a message whose handler raised more often than `limit`. With RAISE, the message is
+        max_delay: the maximum delay in seconds. A waiting message is unsettled: it counts towards the prefetch, and if
+            it waits for longer than the consumer timeout of the broker, by default 30 minutes, the broker closes the
+            channel. See `max_local_delay`.
+        limit: how often one message is requeued, or None without a limit. In a quorum queue, the broker counts across
+            processes, see `Message.delivery_count`. For a classic queue, each process counts for itself, and identifies
+            a message by exchange, routing key, message id and body. A message at the delivery limit of its queue is not
+            requeued, because the broker would remove it (`Queue.type`). With a prefetch of 1, deliveries that ended
+            without a settlement also count. If there are more than `limit`, the handler is not called, because the
+            message may have killed the process.
+        exhausted: what happens to a message whose handler failed more often than `limit`. With RAISE, the message is
             requeued, and `handle` raises the exception.
         poison: what happens to a message that is not JSON, violates the schema of the subscription, or is larger than
-            `max_size`. Such a message does not reach the handler. With None, it reaches the handler, and
-            `message.payload` raises an exception.
+            `max_size`. Such a message does not reach the handler. With None, it does, and `message.payload` raises an
+            exception.
         max_size: the largest allowed body in bytes, or None without a limit.
-        timeout: seconds for one call of an `async def` handler, or None without a limit. After this time the handler is
-            cancelled, which counts as a failure. A plain function cannot be interrupted.
-        max_local_delay: the longest delay, in seconds, that a message waits in this process, or None for any delay.
-            During a longer delay, the message waits in a queue on the broker: it does not count towards the prefetch,
-            and the process may end. This needs a durable queue of the user. The queues for the delays are
-            `<queue>/retry-<milliseconds>`, and the delay is rounded up by at most an eighth. Failures are then counted
-            across processes, even for a classic queue.
+        timeout: seconds for one call of an `async def` handler, or None without a limit. After this time, the handler
+        is cancelled, which counts as a failure. A plain function cannot be interrupted.
+        max_local_delay: the maximum delay, in seconds, for which a message waits in this process, or None without a
+            limit. During a longer delay, the message waits in a queue on the broker. It does not count towards the
+            prefetch, and the process may end. This needs a durable queue that the user owns. The queues for the delays
+            are `<queue>/retry-<milliseconds>`, and the delay is rounded up by at most an eighth. Failures are then
+            counted across processes, even for a classic queue.
     """
 
     failure: OnFailure = OnFailure.RAISE
@@ -151,7 +150,7 @@ class Policy:
             raise ConfigurationError("max_size needs 'poison', the action for a message that is too large")
 
     def delay_after(self, failures: int) -> float:
-        """Return the seconds until a message is requeued, after its first failure (1) or a later one."""
+        """Return the delay in seconds before a message is requeued, after this number of failures (from 1)."""
         try:
             grown = self.delay * self.growth ** (failures - 1)
         except OverflowError:
@@ -172,7 +171,7 @@ class Policy:
 
 
 class Retries:
-    """The number of failures of each message, for the `_MAX_COUNTED` messages that failed last."""
+    """The number of failures of each of the last `_MAX_COUNTED` messages that failed."""
 
     def __init__(self) -> None:
         self._failures: dict[bytes, int] = {}
@@ -197,6 +196,6 @@ class Retries:
 
     @staticmethod
     def _name(message: Message) -> bytes:
-        """Identify a message across deliveries: the delivery tag changes, and the message id is optional."""
+        """Return a digest that identifies a message across deliveries: tags change, and the message id is optional."""
         parts = (message.exchange, message.routing_key, message.properties.message_id or "")
         return hashlib.sha256("\0".join(parts).encode("utf-8", "replace") + b"\0" + message.body).digest()

@@ -1,8 +1,8 @@
 """Check a named queue before its first message: whether it exists, and what happens to rejected messages.
 
-Only one request of AMQP shows whether a queue is bound to an exchange: the deletion with `if-unused`, which the broker
-refuses if the exchange has a binding. If the dead-letter exchange is the user's own, it is therefore declared, deleted
-with `if-unused`, and declared again. No message is lost, because the broker deletes only an exchange without a queue.
+AMQP has only one request that shows whether a queue is bound to an exchange: the deletion with `if-unused`, which the
+broker refuses if the exchange has a binding. So if the user owns the dead-letter exchange, it is declared, deleted with
+`if-unused`, and declared again. No message is lost, because the broker deletes only an exchange without a queue.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Preparation:
     """The properties of a queue, read before it is consumed.
 
     Attributes:
-        missing: whether the queue does not exist.
+        missing: True if the queue does not exist.
         arguments: the arguments with which to declare the queue.
         replicated: whether the queue is a quorum queue, which survives the loss of a node of the cluster.
         delivery_limit: how often a message is requeued before the broker removes it, or None without a limit.
@@ -49,7 +49,7 @@ class Preparation:
 
 
 async def prepare(link: Link, queue: Queue) -> Preparation:
-    """Check a queue before it is declared and consumed. The dead-letter exchange is created if it is the user's own.
+    """Check a queue before it is declared and consumed. If the user owns the dead-letter exchange, create it.
 
     Raises:
         ConfigurationError: Raised when an existing queue is `auto_delete`.
@@ -61,7 +61,7 @@ async def prepare(link: Link, queue: Queue) -> Preparation:
     if queue.existing and not missing:
         arguments = await _existing_arguments(link, queue.name)
     elif not missing and arguments.get("x-delivery-limit") != queue.arguments.get("x-delivery-limit"):
-        # The caller did not set the limit: it is a default of this library. So a queue with another limit can be used.
+        # The limit is pulsekit's default, not set by the caller. So an existing queue with another limit can be used.
         limit = {"x-delivery-limit": (await _existing_arguments(link, queue.name)).get("x-delivery-limit")}
         arguments = {name: value for name, value in {**arguments, **limit}.items() if value is not None}
     exchange = arguments.get("x-dead-letter-exchange")
@@ -83,7 +83,7 @@ async def _existing_arguments(link: Link, name: str) -> Mapping[str, Any]:
     try:
         properties = await read_queue_properties(link, name)
     except (AccessRefused, PreconditionFailed) as error:
-        log.debug("%s", error)  # the queue belongs to another user; an administrator may still consume it
+        log.debug("%s", error)  # the queue belongs to another user; an administrator may consume it
         return {}
     if properties.auto_delete:
         raise ConfigurationError(
@@ -111,7 +111,7 @@ async def _check_dead_letters(link: Link, queue: str, exchange: str) -> None:
     try:
         await link.ask(lambda channel: _declare_unless_bound(channel, exchange), f"declare {exchange}")
     except PreconditionFailed as error:
-        log.debug("%s", error)  # a queue is bound, or the exchange is of another type
+        log.debug("%s", error)  # a queue is bound, or the exchange has another type
         return
     log.warning(
         "no queue is bound to %s, the dead-letter exchange of %s: the broker discards rejected messages until one is",
@@ -121,7 +121,7 @@ async def _check_dead_letters(link: Link, queue: str, exchange: str) -> None:
 
 
 async def _declare_unless_bound(channel: aiormq.Channel, exchange: str) -> None:
-    """Declare an exchange, and create it again if no queue is bound to it. Otherwise the broker refuses it (406)."""
+    """Declare an exchange, and recreate it if no queue is bound. Otherwise, the broker refuses the deletion (406)."""
     await methods.declare_exchange(channel, exchange)
     await methods.delete_exchange(channel, exchange, if_unused=True)
     await methods.declare_exchange(channel, exchange)

@@ -1,4 +1,4 @@
-"""The description of a named queue that a subscription declares or uses."""
+"""The description of a named queue, which a subscription declares or uses."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 __all__ = ["Queue"]
 
 _TYPES = ("classic", "quorum")
-_DELIVERY_LIMIT = 20  # returns of a message; the default of RabbitMQ 4, RabbitMQ 3 has none
+_DELIVERY_LIMIT = 20  # returns of a message; the default of RabbitMQ 4, while RabbitMQ 3 has none
 _MAX_EXPIRES = 2**32 - 1  # milliseconds that RabbitMQ accepts for x-expires
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A named queue: how the broker declares it, or that it must exist.
+    """A named queue with the properties with which it is declared.
 
     Example:
         `Queue("queue/me/jobs", type="quorum", expires=3600, dead_letters="exchange/me/dead")`
@@ -28,19 +28,19 @@ class Queue:
     Attributes:
         name: `queue/<user>/<name>`.
         type: "quorum" for a replicated queue that survives the loss of a node of the cluster, or "classic"
-            (x-queue-type). By default the broker decides. A new quorum queue has the delivery limit of RabbitMQ 4, 20
-            (x-delivery-limit), unless `arguments` has another one. The broker dead-letters a message that is requeued
-            more often, or discards it without `dead_letters`.
+            (x-queue-type). By default, the broker decides. A new quorum queue has a delivery limit of 20
+            (x-delivery-limit), the default of RabbitMQ 4, unless `arguments` sets another. If a message is requeued
+            more often, the broker dead-letters it, or discards it without `dead_letters`.
         durable: whether the queue outlives the connection. Otherwise it is exclusive to the connection.
         expires: seconds without a consumer after which the broker deletes the queue (x-expires).
-        dead_letters: the exchange to which the broker routes rejected messages (x-dead-letter-exchange). An exchange of
-            the user is created if it does not exist.
-        arguments: further arguments of queue.declare, such as `{"x-max-length": 1000}`.
-        existing: whether to use the queue with its current properties, and never create it. No binding is needed then.
-            A queue that is `auto_delete` is refused, because the broker would delete it with its messages.
+        dead_letters: the exchange to which the broker routes rejected messages (x-dead-letter-exchange). If the user
+            owns it, it is created.
+        arguments: other arguments of queue.declare, such as `{"x-max-length": 1000}`.
+        existing: whether to use an existing queue with its properties, and never create it. If True, no binding is
+            needed. A queue with `auto_delete` is refused, because the broker would delete it with its messages.
 
     Raises:
-        InvalidName: Raised when Pulse cannot have a queue or exchange of this name.
+        InvalidName: Raised when the name of a queue or exchange cannot exist on Pulse.
         ConfigurationError: Raised when two options contradict each other, or a value is out of range.
     """
 

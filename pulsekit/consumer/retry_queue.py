@@ -1,14 +1,14 @@
-"""Let a message wait on the broker until it is delivered again, instead of unsettled in this process.
+"""Put a message into a queue on the broker until it is delivered again, so that it is not unsettled in this process.
 
-Plan: the queue `queue/me/jobs` gets the exchange `exchange/me/retry/jobs`. A message that waits for 60 s is published
-to this exchange with the key `wait.61440`, and acknowledged once the broker has confirmed the copy. The key is bound to
-the queue `queue/me/jobs/retry-61440`, which has no consumer. After 61,440 ms, the broker dead-letters the message to
-the exchange again, with the key `back`, which is bound to the first queue. A header contains the exchange, the routing
-key and the headers that the message had; `restore` gives them to the delivered message again.
+Plan, for the queue `queue/me/jobs`: its messages wait behind the exchange `exchange/me/retry/jobs`. A message that
+waits for 60 s is published to this exchange with the key `wait.61440`, and acknowledged once the broker has confirmed
+the copy. The key is bound to the queue `queue/me/jobs/retry-61440`, which has no consumer. After 61,440 ms, the broker
+dead-letters the message to the exchange again, with the key `back`, which is bound to the first queue. A header
+contains the original exchange, routing key and headers. `restore` sets them again in the delivered message.
 
 Invariants: no message is lost. If the connection is lost before the acknowledgement, the message is delivered twice.
-Delays are rounded up by at most an eighth, so that there are few queues. The broker deletes such a queue once it has
-not been used for more than twice the delay (x-expires), so never while a message waits in it.
+Delays are rounded up by at most an eighth, so that there are few queues. The broker deletes a queue that was unused for
+more than twice the delay (x-expires). So it never deletes a queue in which a message waits.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["RetryQueue", "restore", "retry_exchange"]
 
 _HEADER = "x-pulsekit-retry"
-_COUNT = "x-delivery-count"  # of a quorum queue, for one copy of a message
-_MOST = 2**31  # milliseconds, 24 days: both limits are below those of the broker
+_COUNT = "x-delivery-count"  # set by a quorum queue, for one copy of a message
+_MOST = 2**31  # milliseconds (24 days), so that the delay and x-expires are within the broker's limits
 _UNUSED = 60_000  # milliseconds beyond twice the delay, until an unused queue is deleted
 
 
@@ -52,12 +52,12 @@ def retry_exchange(queue: str) -> str:
 
 
 class RetryQueue:
-    """Messages of one queue that wait on the broker.
+    """The queues on the broker in which messages of one queue wait.
 
     Args:
-        queue: the queue, which must be the user's own.
+        queue: the name of the queue. The user must own it.
         connection: the connection on which the queues are declared.
-        publisher: returns a publisher for an exchange that it declares, and that returns messages without a queue.
+        publisher: returns a publisher, which declares the given exchange and uses `mandatory`.
     """
 
     def __init__(self, queue: str, connection: Connection, publisher: Callable[[str], _Publisher]) -> None:
@@ -67,10 +67,10 @@ class RetryQueue:
         self._publisher = publisher(self._exchange)
 
     async def put(self, message: Message, delay: float, failures: int) -> None:
-        """Let a message wait for a number of seconds, and acknowledge it.
+        """Publish a copy of a message that waits for a number of seconds, and acknowledge the message.
 
         Raises:
-            PulsekitError: Raised when the broker refuses a queue, or did not confirm the message. The message is then
+            PulsekitError: Raised when the broker refuses a queue, or did not confirm the message. The message stays
                 unsettled.
         """
         wait = _rounded(delay)
@@ -82,7 +82,7 @@ class RetryQueue:
             "headers": headers,
             "retries": failures,
         }
-        # The broker refuses the name of another user, and an expired message would not wait.
+        # The broker would refuse another user's name, and an expired message would not wait.
         properties = replace(message.properties, user_id=None, expiration=None)
         await self._publisher.publish(message.body, f"wait.{wait}", headers={_HEADER: original}, properties=properties)
         message.ack()
@@ -108,7 +108,7 @@ class RetryQueue:
 
 
 def restore(message: Delivered) -> None:
-    """Give a message that has waited the exchange, the routing key and the headers that it had before."""
+    """Set the original exchange, routing key and headers of a message that has waited."""
     try:
         found = message.headers.get(_HEADER)
         count = message.headers.get(_COUNT)
@@ -123,7 +123,7 @@ def restore(message: Delivered) -> None:
 
 
 def _rounded(delay: float) -> int:
-    """Return milliseconds: a delay, rounded up to one of eight steps between two powers of two."""
+    """Return a delay in milliseconds, rounded up to one of eight steps between two powers of two."""
     wait = max(1, min(_MOST, math.ceil(delay * 1000)))
     step: int = 1 << max(0, wait.bit_length() - 4)
     return -(-wait // step) * step

@@ -1,7 +1,7 @@
-"""Call functions on the first signal, and restore the former handlers for the second.
+"""Call functions on the first signal. Restore the former signal handlers for the second signal.
 
-Several objects may wait for the same signal. The first signal calls the functions of all of them, and restores the
-former handlers for all their signals, so that the next signal has its former effect.
+Several objects may wait for the same signal. The first signal calls the functions of all these objects. It also
+restores the former handlers of their signals, so that the next signal has its former effect.
 
 Invariants: while the handler of this module is installed for a signal, `_waiting` has the objects that wait for it, and
 `_former` has the former handler. Both are global, since a process has one handler for each signal.
@@ -25,8 +25,8 @@ _former: dict[int, Any] = {}
 class FirstSignal:
     """Signal handlers that are removed by the first signal.
 
-    The handlers of the event loop (`add_signal_handler`) are not used: while a message handler blocks the loop, they
-    do not run, and a second signal would have no effect.
+    The handlers of the event loop (`add_signal_handler`) are not used: they do not run while a message handler blocks
+    the loop, so a second signal would have no effect.
     """
 
     def __init__(self, on_signal: Callable[[signal.Signals], None]) -> None:
@@ -34,7 +34,7 @@ class FirstSignal:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def install(self, loop: asyncio.AbstractEventLoop, *signals: signal.Signals) -> None:
-        """Install the handlers; the function will be called in the event loop. Call this in the main thread."""
+        """Install the handlers. The function is called in the event loop. Call `install` in the main thread."""
         self.restore()
         self._loop = loop
         for number in signals:

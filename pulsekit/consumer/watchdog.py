@@ -1,9 +1,9 @@
-"""Warnings that name a handler which blocked the event loop, or runs for a long time.
+"""Warnings about handlers that block the event loop, or run for a long time.
 
 Plan: while messages are handled, a timer fires sixteen times in a heartbeat interval. If it fires late, the event loop
-was blocked for at least that time. The handler is named if it ran since the timer fired last. No work is done for a
-single message. If it fires twice with the same running message, the call may be a long one. With several calls at the
-same time, only the last message is known.
+was blocked for at least that time. If a handler ran since the timer last fired, a warning names it. If the timer fires
+twice while the same message is handled, the call may be long. Of several concurrent calls, only the last message is
+known. The cost does not depend on the number of messages.
 
 Example: with a heartbeat interval of 60 s, a handler sleeps for 20 s without `await`. The timer, due every 3.75 s,
 fires at least 16.25 s late. The limit is 11.25 s: a quarter of the heartbeat interval, minus one period of the timer.
@@ -25,9 +25,9 @@ __all__ = ["Watchdog"]
 
 log = logging.getLogger("pulsekit")
 
-_TICKS = 16  # in one heartbeat interval
+_TICKS = 16  # timer events in one heartbeat interval
 _LONG = 900.0  # seconds of one call: half of RabbitMQ's default consumer_timeout
-_LIMIT = 0.25  # of a heartbeat interval, for which a handler may block the event loop
+_LIMIT = 0.25  # the part of a heartbeat interval for which a handler may block the event loop
 
 
 class Watchdog:
@@ -42,11 +42,11 @@ class Watchdog:
         self.message: Message | None = None
         self.running = 0
         self._heartbeat = heartbeat
-        self._seen: Message | None = None  # `message` when the timer fired last
+        self._seen: Message | None = None  # `message` when the timer last fired
 
     @contextmanager
     def watch(self, handler: object) -> Iterator[None]:
-        """Warn if this handler blocks the event loop inside the block, or if one of its calls runs for long."""
+        """Within the block, warn if this handler blocks the event loop, or if one of its calls runs for long."""
         name = getattr(handler, "__qualname__", type(handler).__name__)
         loop = asyncio.get_running_loop()
         due = since = loop.time()
