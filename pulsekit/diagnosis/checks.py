@@ -1,6 +1,6 @@
-"""Checks from the configuration to a working consumer, which find out why a connection to Pulse fails.
+"""Checks that find out why a connection to Pulse fails, from the configuration to a working consumer.
 
-The results can be published: they contain no password, and no path except those of configuration files.
+The results can be published: they contain no password, and no paths except those of configuration files.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ __all__ = ["CHECKS", "TIMEOUT", "CheckResult", "Status", "run_checks"]
 
 TIMEOUT = 10.0  # seconds for one check
 
-_MOST_FRAME = 1 << 20  # bytes of a connection.start; RabbitMQ's has a few hundred
+_MOST_FRAME = 1 << 20  # bytes of a connection.start; that of RabbitMQ has a few hundred
 _SITE = "https://pulseguardian.mozilla.org"
 _PULSE = "pulse.mozilla.org"
 _CONFIRM_TIMEOUT = 3.0  # seconds; a broker with an alarm answers the first message at once (connection.blocked)
@@ -107,7 +107,7 @@ class _NotAskedForError(Exception):
 
 @dataclass(slots=True)
 class _Case:
-    """What the checks so far have found, for the checks after them."""
+    """The findings of the previous checks, for the next checks."""
 
     find: Callable[[], tuple[Settings, Broker]]
     exchange: str | None
@@ -119,7 +119,7 @@ class _Case:
     addresses: set[str] = field(default_factory=set)
     host: str = ""
     refusal: VirtualHostRefused | None = None
-    # Set by the checks `configuration`, `tcp` and `login`, which the checks that read them need.
+    # Set by the checks `configuration`, `tcp` and `login`. Checks that use a value depend on the check that sets it.
     broker: Broker = field(init=False)
     stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] = field(init=False)
     pulse: Pulse = field(init=False)
@@ -137,17 +137,17 @@ async def run_checks(
     live: bool = False,
     on_finding: Callable[[CheckResult], None] | None = None,
 ) -> tuple[CheckResult, ...]:
-    """Run every check, except the checks that depend on a failed one.
+    """Run every check, except checks that depend on a failed check.
 
-    This publishes two messages to an exchange that it creates, to which no queue is bound. It deletes the exchange and
-    the queues that it creates. A `PulsekitError` is not raised, but returned as a result.
+    The checks create an exchange without queues, and publish two messages to it. They delete the exchange and the
+    queues that they create. A `PulsekitError` is returned as a result, and not raised.
 
     Args:
         find: returns the settings and the broker.
         exchange: the exchange to check, instead of the configured one.
         timeout: seconds for each check.
-        live: create and publish nothing, and replace the user, the addresses and the hosts other than Pulse's in the
-            results, so that they can be published.
+        live: create and publish nothing. In the results, replace the user, the addresses, and the hosts other than
+            Pulse's, so that the results can be published.
         on_finding: called after each check.
     """
     findings: dict[str, CheckResult] = {}
@@ -292,7 +292,7 @@ async def _tls(case: _Case) -> str:
     except ssl.SSLCertVerificationError as error:
         failure = Unreachable(f"the certificate of {case.host} is not trusted: {error.verify_message}")
         raise _FailedError(failure, _certificate_hint(error)) from error
-    except (OSError, EOFError) as error:  # TimeoutError and SSLError are an OSError
+    except (OSError, EOFError) as error:  # TimeoutError and SSLError are OSErrors
         failure = Unreachable(f"the TLS handshake failed: {_words(error)}")
         if isinstance(error, TimeoutError):
             failure = ConnectTimeout(f"no TLS handshake within {case.timeout:g} s")
@@ -313,7 +313,7 @@ async def _amqp(case: _Case) -> str:
             if (kind, channel) != (1, 0) or size > _MOST_FRAME:
                 raise _FailedError(Unreachable("the server does not use AMQP 0-9-1"), hint)
             frame = head + await reader.readexactly(size + 1)
-    except (OSError, EOFError) as error:  # TimeoutError is an OSError
+    except (OSError, EOFError) as error:  # TimeoutError is also an OSError
         failure: PulsekitError = Unreachable("the server closed the connection after the AMQP 0-9-1 header")
         if isinstance(error, TimeoutError):
             failure = ConnectTimeout(f"the server did not answer within {case.timeout:g} s")
@@ -381,9 +381,9 @@ async def _publishing(case: _Case) -> str:
     _check_writable(case)
     name = f"exchange/{case.broker.user}/pulsekit-doctor-{secrets.token_hex(8)}"
     try:
-        async with Pulse(case.broker, timeout=case.timeout) as pulse:  # a broker with an alarm stops reading it
+        async with Pulse(case.broker, timeout=case.timeout) as pulse:  # with an alarm, a broker stops reading it
             publisher = pulse.publisher(name, timeout=min(case.timeout, _CONFIRM_TIMEOUT))
-            for _ in range(2):  # a broker may report its alarm after the first one
+            for _ in range(2):  # a broker may report its alarm after the first message
                 await publisher.publish({}, "pulsekit.doctor")
     except PublishTimeout as error:
         if "blocks publishers" not in error.receipt.detail:
@@ -459,7 +459,7 @@ def _check_writable(case: _Case) -> None:
 
 
 def _redacted(text: str, case: _Case) -> str:
-    """Replace the user, the addresses and the hosts other than Pulse's, if the results are for other people."""
+    """Replace the user, the addresses and the hosts other than Pulse's, if the results will be published."""
     broker: Broker | None = getattr(case, "broker", None)
     if not case.live:
         return text

@@ -1,4 +1,4 @@
-"""Hooks of Taskcluster on Pulse: will a hook fire for a message, and which task does it create?
+"""Hooks of Taskcluster on Pulse: predict whether a hook fires for a message, and which task it creates.
 
     (hook,) = read_hooks("hook.json")
     firing = fire(hook, message.payload, exchange=message.exchange, keys=(message.routing_key, *message.cc))

@@ -1,7 +1,7 @@
 """Decide whether a hook fires for a message, with the task that Taskcluster would create.
 
-The steps are those of `services/hooks/src/listeners.js` and `taskcreator.js` of Taskcluster: a binding matches, the
-schema compiles, the payload fits, the template is rendered, and missing times and the task group are added.
+The steps are those of `services/hooks/src/listeners.js` and `taskcreator.js` of Taskcluster: match the bindings,
+compile the schema, validate the payload, render the template, and add missing times and the task group.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
 __all__ = ["Firing", "HookTally", "Outcome", "check_hook", "fire"]
 
 _DEADLINE, _EXPIRES = timedelta(days=1), timedelta(days=30)  # taskcreator.js: "1 day" and "1 month"
-_MOST_REASONS = 1000  # of one hook: reasons quote payloads
+_MOST_REASONS = 1000  # reasons counted for one hook; limited, because reasons quote payloads
 
 
 class Outcome(StrEnum):
-    """What happens to a message on the way to a task.
+    """The result of a hook for a message.
 
     Attributes:
         NO_BINDING: no binding of the hook matches, so its queue does not get the message.
         SCHEMA_ERROR: the schema does not compile, so the service drops the message.
         DISCARDED: the payload violates the schema, so the service discards the message.
-        TEMPLATE_ERROR: the template cannot be rendered. The service stores this as the last fire.
+        TEMPLATE_ERROR: the template cannot be rendered. The service stores this error as the last fire.
         DECLINED: the template has an empty result, so no task is created.
         FIRES: a task is created.
     """
@@ -64,7 +64,7 @@ class Firing:
         outcome: the outcome.
         binding: the first binding that matches, or None.
         reason: why the hook does not fire, on one line, or empty.
-        place: of a template error, the place in the template, such as `.routes[1]`, or empty.
+        place: the place of a template error in the template, such as `.routes[1]`, or empty.
         problems: the violations of the schema, if the message is discarded.
         task_id: the id of the task, or empty.
         task: the task as Taskcluster creates it, or None.
@@ -94,10 +94,10 @@ def fire(
     Args:
         hook: the hook.
         payload: the payload, as plain JSON.
-        exchange: the exchange of the message; empty if it is unknown. Without it, the bindings are not compared.
+        exchange: the exchange of the message, or empty if it is unknown. If it is empty, the bindings are not checked.
         keys: the routing key, then the keys of CC.
-        now: the time, with a time zone; by default the current time.
-        task_id: the id of the task; by default a new one.
+        now: the time, with a time zone. The default is the current time.
+        task_id: the id of the task. The default is a new id.
 
     Raises:
         ConfigurationError: Raised when the package `json-e` is not installed.
@@ -116,7 +116,7 @@ def fire(
         task = render(hook.task, {"firedBy": "pulseMessage", "payload": payload, "now": now, "taskId": task_id})
     except TemplateError as error:
         return Firing(hook, Outcome.TEMPLATE_ERROR, binding, error.reason, error.place)
-    if not task and not isinstance(task, list | dict):  # an empty object is a task
+    if not task and not isinstance(task, list | dict):  # an empty object is a task, other empty values are not
         return Firing(hook, Outcome.DECLINED, binding, f"the template has the result {brief(task)}")
     if not isinstance(task, dict):
         return Firing(hook, Outcome.TEMPLATE_ERROR, binding, f"the result is not an object: {brief(task)}")
@@ -127,7 +127,7 @@ def fire(
 
 
 def check_hook(hook: Hook) -> tuple[BindingFinding, ...]:
-    """Return the mistakes in a hook that are visible without a message, the worst first.
+    """Return the mistakes in a hook that can be found without a message, the most severe first.
 
     The rules are those of `pulsekit.bindings.lint`, `exchange` for a name that resembles one of the catalogue, `schema`
     for a schema that does not compile, and `discards-all` for a schema that allows only empty objects.
@@ -150,12 +150,12 @@ def check_hook(hook: Hook) -> tuple[BindingFinding, ...]:
 
 
 class HookTally:
-    """How often each hook fired, and why it did not, for a number of messages.
+    """Counts of the outcomes of each hook, and of the reasons why it did not fire.
 
     Attributes:
         outcomes: for the name of each hook, how often each outcome occurred.
-        reasons: for the name of each hook, how often each reason for not firing occurred. Of more than
-            1,000 different reasons, the first 1,000 are counted.
+        reasons: for the name of each hook, how often each reason for not firing occurred. Only the first 1,000
+            different reasons are counted.
     """
 
     def __init__(self, hooks: tuple[Hook, ...]) -> None:

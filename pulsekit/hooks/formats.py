@@ -1,9 +1,9 @@
-"""The formats that Taskcluster's hooks service asserts, as subschemas without `format`.
+"""The formats that Taskcluster's hooks service checks, as subschemas without `format`.
 
     FORMATS["email"]     # {"pattern": …}
 
 The formats have the verdicts of the package ajv-formats in its mode "full", which follows RFC 3339 for times, RFC 3986
-for URIs and RFC 4291 for addresses; docs/hooks.md lists what differs. All patterns are those of Python's `re`. See
+for URIs and RFC 4291 for addresses; docs/hooks.md lists the differences. All patterns are those of Python's `re`. See
 https://ajv.js.org/packages/ajv-formats.html
 """
 
@@ -19,7 +19,7 @@ def _text(pattern: str, flags: str = "ai") -> dict[str, Any]:
 
 
 # RFC 3339. An offset may have no colon and no minutes. A leap second is the last second of a day in UTC: with an
-# offset, the local time is another, and only offsets of full, half and quarter hours are supported.
+# offset, its local time differs. Only offsets of full, half and quarter hours are supported.
 _DAY = (
     r"(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
     r"|02-(?:0[1-9]|1[0-9]|2[0-8]))"
@@ -30,7 +30,7 @@ _PART = r"(?:\.[0-9]+)?"
 
 
 def _leap_seconds() -> str:
-    """Return a pattern for the last second of a day of UTC: 23:59:60Z is 00:59:60+01:00."""
+    """Return a pattern for a leap second, at the end of a day in UTC: 23:59:60Z is 00:59:60+01:00."""
     found: dict[str, list[str]] = {"23:59": ["Z"]}
     for offset in range(-95, 96):
         hours, quarters = divmod(abs(offset), 4)
@@ -49,8 +49,8 @@ _DURATION = (
 )
 _SPACE = r"[\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]"
 
-# RFC 3986, appendix A, and RFC 4291 for the address in brackets. In a
-# reference, names and paths may have a quotation mark.
+# RFC 3986, appendix A, and RFC 4291 for the address in brackets. In a reference, names and paths may contain a
+# quotation mark.
 _PLAIN = r"A-Z0-9\-._~!$&'()*+,;="
 _ESCAPED = "%[0-9A-F]{2}"
 _BYTE = "(?:25[0-5]|2[0-4][0-9]|[01]?[0-9]?[0-9])"
@@ -59,12 +59,12 @@ _GROUP = "[0-9A-F]{1,4}"
 
 
 def _ipv6(byte: str) -> str:
-    """Return a pattern for an address: eight groups, or fewer around `::`, of which the last two may be IPv4."""
+    """Return a pattern for an IPv6 address: eight groups, or fewer around `::`. The last two may be an IPv4 address."""
     ipv4 = rf"(?:{byte}\.){{3}}{byte}"
     full = [f"(?:{_GROUP}:){{7}}{_GROUP}", f"(?:{_GROUP}:){{6}}{ipv4}"]
     for before in range(8):
         head = f"{_GROUP}(?::{_GROUP}){{{before - 1}}}::" if before else "::"
-        rest = 7 - before  # groups behind `::`, which stands for one or more
+        rest = 7 - before  # groups after `::`, which replaces one or more groups
         full.append(f"{head}(?:{_GROUP}(?::{_GROUP}){{0,{rest - 1}}})?" if rest else head)
         if rest >= 2:
             full.append(f"{head}(?:{_GROUP}:){{0,{rest - 2}}}{ipv4}")
@@ -72,7 +72,7 @@ def _ipv6(byte: str) -> str:
 
 
 def _behind_scheme(more: str, *, empty: bool) -> str:
-    """Return a pattern for a URI after its scheme. `more` are further characters of names and paths."""
+    """Return a pattern for a URI after its scheme. `more` are other characters that names and paths may contain."""
     chars = rf"(?:[{_PLAIN}{more}:@]|{_ESCAPED})"
     address = rf"\[(?:{_ipv6(_BYTE)}|V[0-9A-F]+\.[{_PLAIN}:]+)\]"
     authority = rf"(?:(?:[{_PLAIN}:]|{_ESCAPED})*@)?(?:{address}|(?:[{_PLAIN}{more}]|{_ESCAPED})*)(?::[0-9]*)?"
@@ -92,7 +92,7 @@ _HOST_LABEL = r"[A-Z0-9](?:[A-Z0-9\-]{0,61}[A-Z0-9])?"
 _IPV4 = rf"(?:{_STRICT_BYTE}\.){{3}}{_STRICT_BYTE}"
 _POINTER = r"(?:/(?:[^~/]|~0|~1)*)*"
 _BASE64 = "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
-# A URL of the web: no private address, and a name with a top-level domain.
+# A URL of the web: not a private address, and a name with a top-level domain.
 _LETTER = r"[A-Z0-9\u00a1-\U0010ffff]"
 _PUBLIC = (
     r"(?!(?:10|127)(?:\.[0-9]{1,3}){3}|(?:169\.254|192\.168)(?:\.[0-9]{1,3}){2}"
@@ -131,7 +131,7 @@ FORMATS: dict[str, dict[str, Any]] = {
     "json-pointer": _text(_POINTER),
     "json-pointer-uri-fragment": _text(rf"#(?:/(?:[A-Z0-9_\-.!$&'()*+,;:=@]|{_ESCAPED}|~0|~1)*)*"),
     "relative-json-pointer": _text(rf"(?:0|[1-9][0-9]*)(?:#|{_POINTER})"),
-    "byte": {"pattern": rf"(?:\A|[\n\r\u2028\u2029]){_BASE64}(?:\Z|[\n\r\u2028\u2029])"},  # one of the lines
+    "byte": {"pattern": rf"(?:\A|[\n\r\u2028\u2029]){_BASE64}(?:\Z|[\n\r\u2028\u2029])"},  # matches one of the lines
     "int32": _whole(2**31),
     "int64": {"if": {"type": "number"}, "then": {"type": "integer"}},
     "float": {},

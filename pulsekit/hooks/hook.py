@@ -1,14 +1,14 @@
-"""Read hooks: as Taskcluster's API has them, or from a configuration repository such as fxci-config.
+"""Read hooks in the form of Taskcluster's API, or from a configuration repository such as fxci-config.
 
-The forms of the API are one hook, a list of hooks, and `{"hooks": […]}`. A configuration maps names to hooks, with
-snake case, `variants` whose values replace `{name}`, and `template_file` with the task:
+The API has one hook, a list of hooks, or `{"hooks": […]}`. A configuration maps names to hooks. Its keys are in snake
+case, the values of `variants` replace `{name}`, and `template_file` names the file with the task:
 
     project-a/report-{mode}:
       variants: [{mode: production}, {mode: testing}]
       template_file: templates/report-{mode}.yml
 
-In a template file, `{{` is a brace, and `${…}` and other braces stay as they are. The entry `meta` is skipped: it has
-anchors. Only template files in the folder of the configuration and below are read.
+In a template file, `{{` means one brace, and `${…}` and other braces are not changed. The entry `meta` is skipped,
+because it contains anchors. Template files outside of the folder of the configuration are not read.
 
 Source: `services/hooks/schemas/v1/` of Taskcluster, `src/ciadmin/generate/hooks.py` of fxci-config.
 """
@@ -58,11 +58,12 @@ class Hook:
 
 
 def read_hooks(path: str | Path) -> tuple[Hook, ...]:
-    """Return the hooks of a file: JSON if its name ends in `.json`, else YAML, in which anchors are allowed.
+    """Return the hooks of a file. The file is JSON if its name ends in `.json`, else YAML with or without anchors.
 
     Raises:
-        DocumentError: Raised when the file, or one of its template files, is not JSON or YAML, or a hook lacks a part.
-        ConfigurationError: Raised when Pulse cannot have an exchange or a pattern of a binding.
+        DocumentError: Raised when the file, or one of its template files, is not JSON or YAML, or a part of a hook is
+            missing.
+        ConfigurationError: Raised when the exchange or the pattern of a binding cannot exist on Pulse.
         OSError: Raised when a file cannot be read.
     """
     path = Path(path)
@@ -150,7 +151,7 @@ def _template(folder: Path, name: str, variant: Mapping[str, Any], entry: Docume
 
 
 def _keyed(value: Any, variant: Mapping[str, Any], entry: Document) -> Any:
-    """Return the value for a variant: `{by-mode: {production: a.yml, default: b.yml}}` depends on `mode`."""
+    """Return the value for a variant. `{by-mode: {production: a.yml, default: b.yml}}` selects it by `mode`."""
     while isinstance(value, dict) and len(value) == 1 and next(iter(value)).startswith("by-"):
         ((name, choices),) = value.items()
         given = str(variant.get(name.removeprefix("by-"), "default"))

@@ -4,9 +4,9 @@ r"""Translate the regular expressions of JavaScript, with its flag `u`, to Pytho
     translate(r"a\-b")      # raises PatternError: JavaScript refuses this escape
 
 The plan: `_Parser` reads a pattern once from left to right by the grammar of ECMAScript, without its annex B. Every
-class becomes a list of ranges of code points, so that `\d`, `\w`, `\s`, `.` and their complements keep their meaning of
-JavaScript: Python's include digits and letters of all scripts. For `[\w.]`, the ranges are those of `\w` and one for
-the dot, and the result is `[0-9A-Z\u005fa-z\u002e]`.
+class becomes a list of ranges of code points, so that `\d`, `\w`, `\s`, `.` and their complements keep the meaning that
+they have in JavaScript. In Python, they include digits and letters of all scripts. For `[\w.]`, the ranges are those of
+`\w` and one for the dot, and the result is `[0-9A-Z\u005fa-z\u002e]`.
 
 Source: ECMA-262, "Patterns" (https://tc39.es/ecma262/#sec-patterns).
 """
@@ -40,21 +40,21 @@ _CONTROLS = {"t": 9, "n": 10, "v": 11, "f": 12, "r": 13}
 _SYNTAX = frozenset("^$\\.*+?()[]{}|/")
 _COUNT = re.compile(r"\{([0-9]+)(?:(,)([0-9]*))?\}")
 _GROUP = re.compile(r"\((?:\?(?::|=|!|<=|<!|<(?P<name>[A-Za-z_][A-Za-z0-9_]*)>))?")
-_MOST_TIMES = 2**32 - 2  # of Python's `re`
+_MOST_TIMES = 2**32 - 2  # the largest repetition of Python's `re`
 _MOST_NESTED = 90  # groups; Python's `re` parses recursively
 
 
 class PatternError(SchemaError):
-    """Raised when JavaScript refuses a regular expression, or Python's `re` has no equal."""
+    """Raised when JavaScript refuses a regular expression, or Python's `re` has no equivalent."""
 
 
 @lru_cache(maxsize=1024)
 def translate(pattern: str) -> str:
-    """Return a pattern for `re.search` that finds what `new RegExp(pattern, "u").test` finds.
+    """Return a pattern for `re.search` that matches the same texts as `new RegExp(pattern, "u").test`.
 
     Raises:
-        PatternError: Raised when JavaScript refuses the pattern, or it uses what Python's `re` does not have:
-            properties of Unicode, and a look-behind of several lengths.
+        PatternError: Raised when JavaScript refuses the pattern, or it uses a feature that Python's `re` does not have:
+            properties of Unicode, or a look-behind of several lengths.
     """
     translated = "".join(_Parser(pattern).parse())
     try:
@@ -158,7 +158,7 @@ class _Parser:
         return _written(self._ranges(within=False))
 
     def _class(self) -> str:
-        r"""Translate brackets. `_at` is after the opening one. `[]` matches nothing, and `[^]` everything."""
+        r"""Translate brackets. `_at` is after the opening bracket. `[]` matches nothing, `[^]` everything."""
         negated = self._pattern.startswith("^", self._at)
         self._at += negated
         ranges: _Ranges = []
@@ -219,7 +219,7 @@ class _Parser:
 
 
 def _backward(group: str, reference: str) -> str:
-    """Return a reference to a group, which matches nothing if the group did not take part, as in JavaScript."""
+    """Return a reference to a group. As in JavaScript, it matches the empty text if the group has no match."""
     return f"(?({group}){reference}|)"
 
 
@@ -237,7 +237,7 @@ def _complement(ranges: _Ranges) -> _Ranges:
 
 
 def _written(ranges: _Ranges) -> str:
-    """Return a class of `re` for ranges of code points, or the character itself for one."""
+    """Return a class of `re` for ranges of code points, or the character if there is only one."""
     if not ranges:
         return "(?!)"
     if _is_one(ranges):

@@ -1,11 +1,12 @@
-"""Render the JSON-e template of a hook as Taskcluster's hooks service does, which uses JSON-e for JavaScript.
+"""Render the JSON-e template of a hook. Taskcluster's hooks service does this with JSON-e for JavaScript.
 
     render({"created": {"$fromNow": "1 day"}}, {"now": datetime.now(UTC)})
 
-The package `json-e` renders it. `_renderer` loads a second copy of its module `jsone.render`, in which operators,
-functions and the interpreter have the results of JavaScript where they differ: numbers, comparisons, and `now`, which
-is a `Date` in the service. A `Date` is an object without members: `{$eval: now}` gives the time as text, `$fromNow`
-adds to it, and `${now}` in a text is an error. docs/hooks.md lists what differs nevertheless.
+The package `json-e` renders the template. `_renderer` loads a second copy of its module `jsone.render`. In this copy,
+operators, functions and the interpreter return the results of JavaScript where the results of Python differ: for
+numbers, comparisons, and `now`, which is a `Date` in the service. A `Date` is an object without members: `{$eval: now}`
+gives the time as text, `$fromNow` adds to it, and `${now}` in a text is an error. docs/hooks.md lists the remaining
+differences.
 
 Source: `services/hooks/src/taskcreator.js` of Taskcluster, https://json-e.js.org
 """
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TemplateError", "check_installed", "date_text", "render"]
 
-_EXACT = 2**53  # JavaScript has every integer up to here
+_EXACT = 2**53  # JavaScript represents every integer up to this exactly
 _LONGEST = 1e21  # JavaScript writes larger numbers with an exponent
 _DAYS = {"years": 365, "months": 30, "weeks": 7, "days": 1}
 _SIGN = re.compile(r"\s*[-+]?")
@@ -75,7 +76,7 @@ def date_text(when: datetime) -> str:
 
 
 def render(template: Any, context: Mapping[str, Any]) -> Any:
-    """Return the rendered template as plain JSON; None if its operators leave nothing.
+    """Return the rendered template as plain JSON, or None if the operators produce no value.
 
     Args:
         template: plain JSON.
@@ -90,7 +91,7 @@ def render(template: Any, context: Mapping[str, Any]) -> Any:
     try:
         now = date_text(datetime.now(UTC))
         value = renderer.renderValue(_read(template), {"now": now} | _functions() | _read(context))
-        if renderer.containsFunctions(value):  # the class of a delete marker is callable
+        if renderer.containsFunctions(value):  # a delete marker is a class, which is callable
             if value is renderer.DeleteMarker:
                 return None
             raise TemplateError("the result contains a function")
@@ -149,7 +150,7 @@ def _renderer() -> Any:
         return _from_now(context, module.renderValue(template["$fromNow"], context), reference)
 
     def find(template: dict[str, Any], context: dict[str, Any]) -> Any:
-        """Return the item itself. JSON-e for Python renders it, although it can be a part of the message."""
+        """Return the item. JSON-e for Python would render it, although it can be a part of the message."""
         value, (key, *more) = module.renderValue(template["$find"], context), [*(template.keys() - {"$find"}), ""]
         each = _EACH.match(key)
         if each is None or more != [""] or not isinstance(value, list) or not isinstance(template[key], str):
@@ -185,11 +186,11 @@ def _functions() -> dict[str, Any]:
         def call(context: Any, *arguments: Any) -> Any:
             return _number(function(context, *arguments))
 
-        call.__dict__["_jsone_builtin"] = True  # so that it gets the context
+        call.__dict__["_jsone_builtin"] = True  # json-e then passes the context
         return call
 
     def replaced(name: str, result: Any, *more: Any) -> Any:
-        """Return a function that checks its arguments as that of the package does, and returns another result."""
+        """Return a function that checks its arguments like json-e's function, but returns another result."""
         check = known[name]
 
         def call(context: Any, *arguments: Any) -> Any:
@@ -206,7 +207,7 @@ def _functions() -> dict[str, Any]:
     known: dict[str, Any] = builtins.build()
     split = known["split"]
     known |= {
-        "min": replaced("min", lambda *numbers: min(numbers), 0),  # that of the package fails for one number
+        "min": replaced("min", lambda *numbers: min(numbers), 0),  # json-e's function fails for one number
         "max": replaced("max", lambda *numbers: max(numbers), 0),
         "str": replaced("str", _text),
         "join": replaced("join", lambda items, by: _text(by).join(map(_item, items))),
@@ -249,7 +250,7 @@ def _calculated(kind: str, left: Any, right: Any) -> Any:
 
 
 def _from_now(context: Mapping[str, Any], offset: Any, reference: Any = None) -> str | None:
-    """Return the time of a reference, by default `now`, and an offset such as `2 days 3 hours`; None without a time."""
+    """Return a reference, by default `now`, plus an offset such as `2 days 3 hours`. None if it is not a time."""
     from jsone.shared import FROMNOW_RE
 
     if not isinstance(offset, str):
@@ -268,9 +269,9 @@ def _from_now(context: Mapping[str, Any], offset: Any, reference: Any = None) ->
 
 
 def _moment(value: Any) -> datetime | None:
-    """Return the time that `new Date` of JavaScript makes of a value, or None for an invalid one."""
+    """Return the time that JavaScript's `new Date` returns for a value, or None if it is invalid."""
     try:
-        if isinstance(value, int | float):  # milliseconds; true is 1
+        if isinstance(value, int | float):  # milliseconds; true counts as 1
             return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=value)
         when = datetime.fromisoformat(value.text if isinstance(value, _Date) else value)
     except (OverflowError, TypeError, ValueError):
@@ -279,14 +280,14 @@ def _moment(value: Any) -> datetime | None:
 
 
 def _index(index: Any, length: int) -> int:
-    """Return an index of JavaScript's JSON-e: a negative one counts from the end, and stops at the beginning."""
+    """Return an index as JavaScript's JSON-e uses it. A negative index counts from the end, at least to 0."""
     if not isinstance(index, int) or isinstance(index, bool):
         _fail("should only use integers to access arrays or strings")
     return max(index + length, 0) if index < 0 else index
 
 
 def _units(value: Any) -> Any:
-    """Return the sort key of a value: of a text, its UTF-16 units."""
+    """Return the sort key of a value. For a text, these are its UTF-16 units."""
     return value.encode("utf-16-be", "surrogatepass") if isinstance(value, str) else value
 
 
@@ -295,14 +296,14 @@ def _is_number(value: Any) -> bool:
 
 
 def _number(value: Any) -> Any:
-    """Return a number as JavaScript has it: with 53 bits, and as an integer where that is exact."""
+    """Return a number as JavaScript represents it: with 53 bits, and as an integer if that is exact."""
     if isinstance(value, int) and abs(value) > _EXACT:
         return float(value)
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT else value
 
 
 def _parsed(text: str) -> Any:
-    """Return the number that a text is in JavaScript: 0 for a blank text, NaN for other words."""
+    """Return the number to which JavaScript converts a text: 0 for a blank text, NaN for other words."""
     text = text.strip()
     return _number(float(text)) if _NUMBER.match(text) else math.nan if text else 0
 
@@ -321,7 +322,7 @@ def _text(value: Any) -> str:
 
 
 def _item(value: Any) -> str:
-    """Return the text of an item in `join`."""
+    """Return the text of an item for `join`."""
     if isinstance(value, list):
         return ",".join(map(_item, value))
     return "" if value is None else "[object Object]" if isinstance(value, dict) else _text(value)
@@ -337,7 +338,7 @@ def _json(value: Any) -> str:
 
 
 def _read(value: Any) -> Any:
-    """Return JSON with the numbers of JavaScript, and with a `Date` for each time."""
+    """Return JSON with JavaScript's numbers, and with a `Date` for each time."""
     if isinstance(value, datetime):
         return _Date(date_text(value))
     if isinstance(value, list):
@@ -346,7 +347,7 @@ def _read(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return the JSON of a value: the text of a `Date`, and null for a number that JSON does not have."""
+    """Return a value as JSON. A `Date` becomes a text, and NaN and infinity become null."""
     if isinstance(value, _Date):
         return value.text
     if isinstance(value, list):

@@ -5,15 +5,15 @@
     schema.problems({})      # why the service discards a message; none if the message fits
 
 The service compiles the schema with Ajv 8 in its strict mode, with all formats of ajv-formats. The plan: `_Rewriter`
-copies the schema into draft 7 as `pulsekit.schemas` reads it, and notes what the strict mode refuses. Ajv compiles a
-subschema when it reaches it, so a refused part of `definitions` matters only if a reference leads there.
+copies the schema into the form of draft 7 that `pulsekit.schemas` reads, and notes what the strict mode refuses. Ajv
+compiles a subschema only when a reference leads to it, so a refused part of `definitions` may have no effect.
 
     {"$ref": "#/definitions/a", "maxLength": 9}    becomes    {"allOf": [{"$ref": "#/definitions/a"}], "maxLength": 9}
     {"type": "string", "nullable": true}           becomes    {"type": ["string", "null"]}
     {"format": "date"}                             becomes    {"allOf": [{"pattern": "…"}]}
 
 Source: `services/hooks/src/trigger-schema.js` of Taskcluster, https://ajv.js.org/strict-mode.html. docs/hooks.md lists
-what differs from Ajv.
+the differences from Ajv.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ DEFAULT_SCHEMA: dict[str, Any] = {"type": "object", "additionalProperties": Fals
 
 _DRAFT_7 = frozenset({"", *(f"http://json-schema.org/{name}schema" for name in ("draft-07/", ""))})
 _OLD_DRAFT = re.compile(r"http://json-schema\.org/draft-0[0-6]/schema#?")
-# Keywords that do not affect validity, and the type that draft 7 demands of the value.
+# Keywords that do not affect validity, and the type that draft 7 requires for their value.
 _NOTES: dict[str, type | tuple[type, ...]] = {
     "$schema": str, "$id": str, "$comment": str, "title": str, "description": str, "contentMediaType": str,
     "contentEncoding": str, "readOnly": bool, "examples": list, "default": object, "writeOnly": object,
@@ -52,7 +52,7 @@ _NOTES: dict[str, type | tuple[type, ...]] = {
 _KNOWN = KEYWORDS.keys() | _NOTES.keys() | {"$ref", "nullable"}
 _UNSUPPORTED = ("$async", "formatMinimum", "formatMaximum", "formatExclusiveMinimum", "formatExclusiveMaximum")
 _WITHOUT_RULE = (_NOTES.keys() - {"$comment"}) | {"definitions"}
-# Every object of JavaScript has these, so `required` never misses one.
+# Every object of JavaScript has these properties, so `required` always finds them.
 _INHERITED = frozenset((
     "__proto__", "constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString", "toString",
     "valueOf", "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__",
@@ -71,12 +71,12 @@ class TriggerSchema:
 
     @cached_property
     def error(self) -> str:
-        """The reason why the service cannot compile the schema, so that it drops each message; or an empty text."""
+        """The reason why the service cannot compile the schema, and drops each message. Empty if it can."""
         return self._loaded if isinstance(self._loaded, str) else ""
 
     @property
     def allows_nothing(self) -> bool:
-        """Whether the schema has the form of the default schema, which no object with a property fits."""
+        """Whether the schema is like the default schema, which allows only objects without properties."""
         value = self.value
         return (
             isinstance(value, dict)
@@ -85,10 +85,10 @@ class TriggerSchema:
         )
 
     def problems(self, payload: Any) -> tuple[Problem, ...]:
-        """Return each problem for which the service discards a message with this payload; none if it fits.
+        """Return the problems for which the service discards a message with this payload. Empty if it is valid.
 
         Raises:
-            SchemaError: Raised when the schema does not compile, or validating does not end.
+            SchemaError: Raised when the schema does not compile, or the validation does not end.
         """
         if isinstance(self._loaded, str):
             raise SchemaError(self._loaded)
@@ -116,18 +116,18 @@ class TriggerSchema:
                 for refusal in self._rewriter.refusals.get(id(reached), ()):
                     return refusal
             schema = load_schema(copy)
-            schema.is_valid(None, "treeherder")  # compiles it
+            schema.is_valid(None, "treeherder")  # compiles the schema
         except SchemaError as error:
             return str(error)
         return schema
 
 
 class _Rewriter:
-    """A copier of schemas. It raises SchemaError for what draft 7 forbids, which Ajv checks everywhere first.
+    """A copier of schemas. It raises SchemaError if draft 7 forbids a part, which Ajv checks first.
 
     Attributes:
-        refusals: for the `id()` of a copied subschema, why Ajv's strict mode refuses it.
-        texts: for a pattern of the copy, what the schema has in its place.
+        refusals: the reasons why Ajv's strict mode refuses a subschema, by the `id()` of its copy.
+        texts: the original pattern or format, by the pattern in the copy.
     """
 
     def __init__(self) -> None:
@@ -136,7 +136,7 @@ class _Rewriter:
 
     def copy(self, schema: Any, where: str) -> Any:
         if not isinstance(schema, dict):
-            return schema  # a boolean, or what `check_schema` refuses
+            return schema  # a boolean, or a value that `check_schema` refuses
         self._check_notes(schema, where)
         copied = {name: value for name, value in schema.items() if name not in {"$schema", "title"}}
         refusals = self.refusals[id(copied)] = []
@@ -158,7 +158,7 @@ class _Rewriter:
             if copied.get("additionalProperties") is False and not _has_all(
                 copied["required"], copied.get("properties")
             ):
-                # Beside such `additionalProperties`, the compiler refuses names that no object can have.
+                # With such `additionalProperties`, the compiler would refuse names that no object can have.
                 added.append({"required": copied.pop("required")})
         if added and isinstance(copied.get("allOf", []), list):
             copied["allOf"] = [*copied.get("allOf", ()), *added]
@@ -220,7 +220,7 @@ class _Rewriter:
             raise SchemaError(f"/$schema: Ajv does not have {named}: use http://json-schema.org/draft-07/schema#")
 
     def _refuse_unknown(self, schema: Mapping[str, Any], refusals: list[str], where: str) -> None:
-        """Note what Ajv's strict mode refuses in one subschema (https://ajv.js.org/strict-mode.html)."""
+        """Note the reasons why Ajv's strict mode refuses a subschema (https://ajv.js.org/strict-mode.html)."""
         at = where or "the schema"
         for name in schema:
             if name == "id":
@@ -264,7 +264,7 @@ def _has_all(names: list[Any], members: Any) -> bool:
 def _finds(pattern: str, text: str) -> bool:
     try:
         return re.search(translate(pattern), text) is not None
-    except SchemaError:  # noted where the pattern is copied
+    except SchemaError:  # noted when the pattern is copied
         return False
 
 
@@ -274,7 +274,7 @@ def _allows_all(schema: Any) -> bool:
 
 
 def _is_unused(patterns: Any, others: Any = True) -> bool:  # noqa: FBT002 - a schema
-    """Return whether Ajv does not look at `patternProperties`, with `others` as `additionalProperties`."""
+    """Return whether Ajv ignores `patternProperties` if `additionalProperties` is `others`."""
     return isinstance(patterns, dict) and all(map(_allows_all, (*patterns.values(), others)))
 
 
@@ -296,7 +296,7 @@ def _reached(root: Any, target: Callable[[dict[str, Any]], Any]) -> Iterator[dic
             shape = KEYWORDS.get(keyword, ("",))[0]
             if shape in {"members", "patterns", "dependencies"}:
                 inner += value.values()
-            elif keyword == "anyOf" and any(map(_allows_all, value)):  # Ajv only looks for unknown keywords before it
+            elif keyword == "anyOf" and any(map(_allows_all, value)):  # before it, Ajv only looks for unknown keywords
                 first = next(number for number, one in enumerate(value) if _allows_all(one))
                 inner += [one for one in value[:first] if isinstance(one, dict) and one.keys() - _KNOWN]
             elif shape in {"schemas", "items"} and isinstance(value, list):
@@ -309,7 +309,7 @@ def _reached(root: Any, target: Callable[[dict[str, Any]], Any]) -> Iterator[dic
 
 
 def _as_written(problem: Problem, texts: Mapping[str, str]) -> Problem:
-    """Return the problem with the pattern or format of the hook, and without a hint: the message is not the user's."""
+    """Return the problem with the original pattern or format. It has no hint, as the user did not write the message."""
     message, allowed, rule = problem.message, problem.allowed, problem.rule
     for pattern, written in texts.items():
         if pattern != written and pattern in message:

@@ -3,8 +3,8 @@
     async with pulsekit.connect() as pulse, LiveSource(pulse, [Binding.parse("exchange/me/v1/jobs")]) as source:
         await serve(source, on_address=print)
 
-`sources` has the messages, in the memory of a `ring`; `reader` makes rows and details of them; `server` answers the
-requests of `page/`, which `access` permits.
+`sources` receives messages and stores them in a `ring`. `reader` makes rows and details from them. `server` answers the
+requests of `page/` that `access` permits.
 """
 
 from __future__ import annotations

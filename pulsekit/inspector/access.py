@@ -1,6 +1,7 @@
-"""Which requests the inspector answers: those of its own page, opened by the user who started the command.
+"""The requests that the inspector answers: only those of its own page, opened by the user who started the command.
 
-The page shows messages of a broker, and every program and web site on this machine can send requests to loopback. So:
+Every program and every open web site on this machine can send requests to loopback. So the messages of the broker are
+protected:
 
 - The `Host` must be that of the printed address, which stops DNS rebinding.
 - The token of the printed address is accepted once, in exchange for a cookie that scripts and other sites cannot use
@@ -62,7 +63,7 @@ class Access:
         self.hosts: frozenset[str] = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
 
     def exchange(self, token: object) -> str | None:
-        """Return the value of the cookie for the right token, once; None for any other token."""
+        """Return the value of the cookie for the right token, but only once. Return None for any other token."""
         given = token if isinstance(token, str) else ""
         if not self.token or not secrets.compare_digest(given.encode("utf-8", "replace"), self.token.encode()):
             return None
@@ -70,7 +71,7 @@ class Access:
         return self._session
 
     def refusal(self, path: str, method: str, headers: Mapping[str, str]) -> tuple[HTTPStatus, str] | None:
-        """Return the status and the reason for which a request is refused, or None."""
+        """Return the status and the reason if a request is refused, or None."""
         host = headers.get("host", "")
         if host not in self.hosts:
             return HTTPStatus.MISDIRECTED_REQUEST, "open the address that pulsekit inspector printed"

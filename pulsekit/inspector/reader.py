@@ -1,6 +1,6 @@
-"""What the page shows of a message: a short row for the list, and all details on demand.
+"""The parts of a message that the page shows: a short row for the list, and all details on demand.
 
-Values are plain JSON. Texts of messages are not escaped: the page shows them as text only.
+Values are plain JSON. Texts of messages are not escaped, because the page never interprets them as HTML.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["Reader", "shell_words", "tail_command"]
 
 _MOST_PROBLEMS = 20
-_MOST_LINKS = 100  # of a job
-_MOST_CHARACTERS = 200  # of a text in a row
+_MOST_LINKS = 100  # links of a job
+_MOST_CHARACTERS = 200  # characters of a text in a row
 _MOST_TEXT = 1024 * 1024  # bytes of the largest body that the page shows in full
 _MOST_LAID_OUT = 256 * 1024  # bytes of the largest body that is shown as JSON on several lines, or as YAML
 
@@ -46,9 +46,9 @@ class Reader:
     """A reader of entries for the page.
 
     Args:
-        schema: the schema or the check for all messages. By default, known exchanges have the schema of the catalogue,
-            and jobs on other exchanges are checked as Treeherder does.
-        receivers: the bindings of other queues that may receive a message, each list with a name.
+        schema: the schema or the check for all messages. By default, messages of known exchanges are validated by the
+            schema of the catalogue, and jobs on other exchanges are checked as by Treeherder.
+        receivers: (name, bindings) pairs of other queues that may receive a message.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class Reader:
         self._job = JobCheck()
 
     def row(self, entry: Entry) -> dict[str, Any]:
-        """Return the row of an entry. Members that say nothing are missing. A large message has no verdict."""
+        """Return the row of an entry. Empty members are omitted. A large message has no verdict."""
         if isinstance(entry.value, Gap):
             return {"n": entry.number, "gap": gap_record(entry.value)}
-        message = copy(entry.value)  # which forgets the decoded payload, so that the ring contains bodies only
+        message = copy(entry.value)  # the decoded payload is stored in a copy, so that the ring contains only bodies
         row: dict[str, Any] = {
             "n": entry.number,
             "t": round(message.received.timestamp() * 1000),
@@ -126,7 +126,7 @@ class Reader:
         return found
 
     def text(self, entry: Entry, form: str) -> str:
-        """Return the payload as text: `json` and `yaml` on several lines, or `raw`, the body as it is.
+        """Return the payload as text: `json` and `yaml` on several lines, or `raw`, the unchanged body.
 
         A body of more than 1 MiB is truncated, and a body of more than 256 KiB is always raw.
 
@@ -164,19 +164,19 @@ class Reader:
 
 
 _BODIES = ("payload", "body", "body_b64")
-_MOST_EXCHANGES = 4096  # cached
+_MOST_EXCHANGES = 4096  # exchanges whose schema is cached
 
 
 def shell_words(*words: str) -> str:
     r"""Return words for a shell. A word with control or bidi characters is written as `$'\u202e'`.
 
-    Such a character would act on the terminal into which a user pastes the command.
+    A terminal would interpret such a character when the user pastes the command.
     """
     return " ".join(shlex.quote(word) if word.isprintable() else f"$'{_escaped(word)}'" for word in words)
 
 
 def tail_command(bindings: Iterable[Binding], chosen: str = "") -> str:
-    """Return the `pulsekit tail` command for the same messages as the page shows."""
+    """Return the `pulsekit tail` command for the messages that the page shows."""
     options = ("--filter", chosen) if chosen else ()
     return shell_words("pulsekit", "tail", *map(str, bindings), *options)
 
@@ -201,7 +201,7 @@ def _problems(check: Schema | MessageCheck, message: Message, payload: Any, *, m
 
 
 def _judged(record: dict[str, Any], payload: Any) -> list[Judged]:
-    """Return the verdicts of Treeherder on a message that is a job, or about a task or a push; otherwise none."""
+    """Return the verdicts of Treeherder on a message, or an empty list if it is not about a job, a task or a push."""
     try:
         if not isinstance(payload, dict) or (JOB_FIELDS.isdisjoint(payload) and recognize(record) is None):
             return []

@@ -1,8 +1,8 @@
 """The last messages and gaps of a subscription, in bounded memory.
 
-Each entry has a number, from 1 without holes, so that a reader can continue where it stopped. If a limit is exceeded,
-the oldest entries are dropped; `dropped` counts the messages among them. A reader that is too slow therefore misses
-entries and never grows the memory: `after` continues with the oldest entry that is left.
+Entries are numbered consecutively from 1, so that a reader can continue where it stopped. If a limit is exceeded, the
+oldest entries are dropped, and `dropped` counts the messages among them. So a slow reader misses entries, and does not
+increase the memory: `after` continues with the oldest entry that is left.
 
 Invariant: the entries are those with the numbers `first` to `last`. With a limit of two, after three messages:
 
@@ -21,12 +21,12 @@ __all__ = ["MAX_BYTES", "MAX_COUNT", "Entry", "Ring"]
 
 MAX_COUNT = 10_000  # entries
 MAX_BYTES = 64 * 1024 * 1024
-_OVERHEAD = 1024  # bytes of the objects around a body
+_OVERHEAD = 1024  # bytes that an entry needs besides the body
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A message or gap with its number, and the bytes that it counts for."""
+    """A message or gap with its number and its size in bytes."""
 
     number: int
     value: Message | Gap
@@ -37,12 +37,12 @@ class Ring:
     """The last entries of a source.
 
     Args:
-        count: the largest number of entries.
-        size: the largest size of all entries in bytes.
+        count: the maximum number of entries.
+        size: the maximum size of all entries in bytes.
 
     Attributes:
         first: the number of the oldest entry.
-        last: the number of the newest entry; `first - 1` if the ring is empty.
+        last: the number of the newest entry, or `first - 1` if the ring is empty.
         size: the bytes of all entries.
         messages: how many messages were added.
         dropped: how many messages were dropped because of a limit.
@@ -60,7 +60,7 @@ class Ring:
         self._added = asyncio.Event()
 
     def add(self, value: Message | Gap) -> None:
-        """Add a message or a gap, and drop the oldest entries over the limits. The newest one always stays."""
+        """Add a message or a gap, and drop the oldest entries over the limits. The newest entry is never dropped."""
         size = _OVERHEAD
         if isinstance(value, Message):
             self.messages += 1
@@ -77,7 +77,7 @@ class Ring:
         return self._entries.get(number)
 
     def after(self, number: int, most: int) -> list[Entry]:
-        """Return the entries after a number, at most `most` of them."""
+        """Return at most `most` entries after a number."""
         begin = max(number + 1, self.first)
         return [self._entries[one] for one in range(begin, min(self.last + 1, begin + most))]
 
@@ -88,7 +88,7 @@ class Ring:
         self._added.set()
 
     async def wait(self, seconds: float) -> None:
-        """Wait until an entry is added from now on, at most for some seconds."""
+        """Wait until a new entry is added, at most for some seconds."""
         self._added.clear()
         try:
             async with asyncio.timeout(seconds):

@@ -1,10 +1,10 @@
 """Serve the page and its data on loopback: files, rows as server-sent events, details on demand, and the recording.
 
-The stream `/api/events` sends `rows` in batches, and `state` when something else changed. The id of each `rows` event
-is the number of its last entry, so that a browser continues there after a lost connection (`Last-Event-ID`,
-https://html.spec.whatwg.org/multipage/server-sent-events.html). A batch is made when the browser accepts more data. A
-page that is too slow therefore has no queue here: its next batch begins with the oldest entry in the ring, and contains
-the number of missed entries.
+The stream `/api/events` sends the event `rows` for each batch of entries, and `state` when the state of the source
+changed. The id of a `rows` event is the number of its last entry, so that a browser continues after this entry when it
+reconnects (`Last-Event-ID`, https://html.spec.whatwg.org/multipage/server-sent-events.html). A batch is made when the
+browser accepts more data, so no queue grows for a slow page. The next batch of a slow page begins with the oldest entry
+in the ring, and contains the number of missed entries.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
-_BATCH = 2000  # entries that are read for one event: on a busy machine, few events a second must suffice
+_BATCH = 2000  # entries for one event; on a busy machine, there are few events per second
 _PAUSE = 0.1  # seconds between two batches of a live source
 _STATE = 1.0  # seconds without an entry after which the state is sent, if it has changed
 _PING = 15.0  # seconds after which a comment keeps the connection open
@@ -63,9 +63,9 @@ async def serve(
 
     Args:
         source: the open source of the messages.
-        reader: makes rows and details of messages.
-        port: the port on 127.0.0.1; by default any free one.
-        on_address: called with the address to open, which has the token, once the page is served.
+        reader: makes rows and details from messages.
+        port: the port on 127.0.0.1. The default is any free port.
+        on_address: called once the page is served, with the address to open, which contains the token.
 
     Raises:
         OSError: Raised when the port is in use.
@@ -96,7 +96,7 @@ async def serve(
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves signals to the caller."""
+    """A server that does not handle signals. The caller handles them."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -104,7 +104,7 @@ class _Server(uvicorn.Server):
 
 
 class _Pages:
-    """The answers to the permitted requests."""
+    """The handlers of permitted requests."""
 
     def __init__(self, source: Source, reader: Reader, access: Access) -> None:
         self.closing = asyncio.Event()
@@ -151,11 +151,11 @@ class _Pages:
     async def _events(self, request: Request) -> Response:
         last = int(request.headers.get("last-event-id", request.query_params.get("after", "0")))
         chosen, ring = _filter(request), self._source.ring
-        cursor = min(last or ring.first - 1, ring.last)  # a new page has missed nothing
+        cursor = min(last or ring.first - 1, ring.last)  # for a new page, no entry counts as missed
         return StreamingResponse(self._stream(cursor, chosen), media_type=_EVENTS)
 
     async def _stream(self, cursor: int, chosen: Filter | None) -> AsyncIterator[str]:
-        """Yield the events of one page, from the entry after `cursor` on."""
+        """Yield the events of one page, starting after the entry `cursor`."""
         ring, time = self._source.ring, asyncio.get_running_loop().time
         sent: dict[str, Any] = {}
         next_ping = next_state = time()
@@ -205,14 +205,14 @@ class _Pages:
         }
 
     async def _chosen(self, entries: Sequence[Entry], chosen: Filter | None) -> AsyncIterator[Entry]:
-        """Yield the entries that a filter selects, and all gaps. Other requests are answered meanwhile."""
+        """Yield the entries that a filter selects, and all gaps. The server answers other requests meanwhile."""
         for number, entry in enumerate(entries, 1):
             if chosen is None or isinstance(entry.value, Gap) or chosen.matches(message_record(entry.value)):
                 yield entry
             if number % _SLICE == 0:
                 await asyncio.sleep(0)
 
-    async def _exchanges(self, request: Request) -> Response:  # noqa: ARG002 - as starlette calls it
+    async def _exchanges(self, request: Request) -> Response:  # noqa: ARG002 - starlette passes it
         return JSONResponse(self._known)
 
     @cached_property
@@ -234,7 +234,7 @@ class _Pages:
             await change(binding)
         return JSONResponse(self._state(None))
 
-    async def _clear(self, request: Request) -> Response:  # noqa: ARG002 - as starlette calls it
+    async def _clear(self, request: Request) -> Response:  # noqa: ARG002 - starlette passes it
         self._source.ring.clear()
         return JSONResponse(self._state(None))
 
@@ -254,7 +254,7 @@ class _Pages:
         return entry
 
     async def _recording(self, request: Request) -> Response:
-        """Answer with the messages of the page as a recording, all of this moment."""
+        """Answer with a recording of the messages that are in the ring at this moment."""
         chosen, ring = _filter(request), self._source.ring
         only = request.query_params.get("only")
         wanted = [ring.get(int(only))] if only else ring.after(0, ring.last)
@@ -272,7 +272,7 @@ class _Pages:
         )
 
     async def _command(self, request: Request) -> Response:
-        chosen = _filter(request)  # a page checks its filter by this, because a stream has no place for an error
+        chosen = _filter(request)  # the page checks a filter by this request, because a stream cannot report its error
         return PlainTextResponse(tail_command(self._source.bindings, "" if chosen is None else chosen.text))
 
 
@@ -303,15 +303,15 @@ async def _body(request: Request) -> dict[str, Any]:
             raise ValueError("the request is too large")
     body = json.loads(data)
     if not isinstance(body, dict):
-        raise ValueError("the request is not a JSON object")  # noqa: TRY004 - of the caller's text
+        raise ValueError("the request is not a JSON object")  # noqa: TRY004 - the text of the request is wrong
     return body
 
 
 def _event(kind: str, data: Any, number: int | None = None) -> str:
     head = "" if number is None else f"id: {number}\n"
-    return f"{head}event: {kind}\ndata: {json.dumps(data)}\n\n"  # in ASCII, so half of a surrogate pair is possible
+    return f"{head}event: {kind}\ndata: {json.dumps(data)}\n\n"  # in ASCII, so lone surrogates are possible
 
 
-async def _refused(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as starlette calls it
+async def _refused(request: Request, error: Exception) -> Response:  # noqa: ARG001 - starlette passes it
     status = HTTPStatus.CONFLICT if isinstance(error, BrokerRefused | NetworkError) else HTTPStatus.BAD_REQUEST
     return PlainTextResponse(str(error).encode("utf-8", "backslashreplace"), status)

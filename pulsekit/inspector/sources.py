@@ -1,4 +1,4 @@
-"""Where the messages of the page are from: a subscription, whose bindings may change, or a recording."""
+"""The sources of the page's messages: a subscription, whose bindings may change, or a recording."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveSource", "RecordedSource", "Source"]
 
-_PREFETCH = 2000  # messages: on a busy machine, few acknowledgements a second must suffice
+_PREFETCH = 2000  # messages; on a busy machine, there are few acknowledgements per second
 _CHUNK = 500  # entries of a recording that are read together
-_RECORDED = (10_000_000, 1024 * 1024 * 1024)  # entries and bytes in memory of a recording
+_RECORDED = (10_000_000, 1024 * 1024 * 1024)  # entries and bytes of a recording in memory
 
 
 class Source:
     """A source of messages, which fills a ring while it is open.
 
     Attributes:
-        name: what the page shows in its title.
+        name: the name in the title of the page.
         live: whether the bindings can be changed.
         ring: the last messages and gaps.
-        bindings: the problem of each binding; empty if the queue has the binding.
-        problem: why no more messages arrive, or empty.
+        bindings: the problem of each binding, empty if the queue has the binding.
+        problem: the reason why no more messages arrive, or empty.
     """
 
     live: bool = False
@@ -53,7 +53,7 @@ class Source:
 
     @property
     def state(self) -> str:
-        """What the source does now: `listening`, `reconnecting`, `idle`, `reading` or `read`."""
+        """The state of the source: `listening`, `reconnecting`, `idle`, `reading` or `read`."""
         return "read" if self._task is None or self._task.done() else "reading"
 
     async def __aenter__(self) -> Self:
@@ -70,14 +70,14 @@ class Source:
         await self._close()
 
     async def add(self, binding: Binding) -> None:
-        """Bind the queue while messages flow. Without effect for a recording.
+        """Bind the queue while messages arrive. For a recording, this has no effect.
 
         Raises:
-            BrokerRefused: Raised when the broker refuses the binding, which stays in `bindings` with the reason.
+            BrokerRefused: Raised when the broker refuses the binding. It stays in `bindings` with the reason.
         """
 
     async def remove(self, binding: Binding) -> None:
-        """Remove a binding. Without effect for a recording.
+        """Remove a binding. For a recording, this has no effect.
 
         Raises:
             NetworkError: Raised when the connection is lost.
@@ -96,7 +96,8 @@ class Source:
 class LiveSource(Source):
     """A subscription with a private queue. A message is acknowledged when it is in the ring.
 
-    Entering the block subscribes, and raises what `Consumer.open` raises. Without bindings, it waits for the first one.
+    Entering the block subscribes, and raises the exceptions of `Consumer.open`. Without bindings, it subscribes when
+    the first one is added.
     """
 
     live: bool = True
@@ -107,7 +108,7 @@ class LiveSource(Source):
         self._pulse = pulse
         self._consumer: Consumer | None = None
         self._opened = asyncio.Event()
-        self._changing = asyncio.Lock()  # one change of the bindings at a time
+        self._changing = asyncio.Lock()  # allows one change of the bindings at a time
         self._retry: asyncio.Task[None] | None = None
 
     @property
@@ -164,7 +165,7 @@ class LiveSource(Source):
                     self.ring.add(message)
                     message.ack()
                     last = message.received
-            except NotOpen:  # with the connection
+            except NotOpen:  # closed with the connection
                 return
             except PulsekitError as error:
                 async with self._changing:
@@ -173,7 +174,7 @@ class LiveSource(Source):
                     await self._end(error, last)
 
     async def _end(self, error: PulsekitError, last: datetime) -> None:
-        """Subscribe again if the queue was deleted, as PulseGuardian does if it is too long. Report other errors."""
+        """Subscribe again if the queue was deleted, for example by PulseGuardian. Report other errors."""
         problem = f"{error}; add a binding to subscribe again"
         if isinstance(error, SubscriptionLost):
             try:
@@ -199,7 +200,7 @@ class LiveSource(Source):
 
     async def _add_again(self, waiting: Iterable[Binding]) -> None:
         for binding in waiting:
-            with suppress(BrokerRefused):  # the page shows it
+            with suppress(BrokerRefused):  # the page shows the refusal
                 await self.add(binding)
 
     def _on_refused(self, binding: Binding, error: BrokerRefused) -> None:
@@ -207,13 +208,13 @@ class LiveSource(Source):
 
 
 class RecordedSource(Source):
-    """A recording, which is read once, in the order of the file. If it is damaged, `problem` says where."""
+    """A recording, which is read once, in the order of the file. If it is damaged, `problem` has the position."""
 
     def __init__(self, path: str | Path, ring: Ring | None = None) -> None:
         super().__init__(str(path), Ring(*_RECORDED) if ring is None else ring)
 
     async def _open(self) -> None:
-        Path(self.name).open("rb").close()  # a missing file is an error of the command  # noqa: ASYNC230
+        Path(self.name).open("rb").close()  # fails early if the file is missing  # noqa: ASYNC230
 
     async def _run(self) -> None:
         entries = read_recording(self.name)
@@ -222,11 +223,11 @@ class RecordedSource(Source):
                 self.ring.add(entry if isinstance(entry, Gap) else entry.message())
 
     def _read(self, entries: Iterator[Record | Gap]) -> list[Record | Gap]:
-        """Return the next entries. Those before a damaged line are returned, too."""
+        """Return the next entries, including all entries before a damaged line."""
         chunk: list[Record | Gap] = []
         try:
             for entry in islice(entries, _CHUNK):
-                chunk.append(entry)  # noqa: PERF402 - the entries before an error count
+                chunk.append(entry)  # noqa: PERF402 - keeps the entries before an error
         except (PulsekitError, OSError) as error:
             self._report(str(error))
         return chunk
