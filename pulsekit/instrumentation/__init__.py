@@ -1,4 +1,4 @@
-"""Observe what a connection does: logs, spans of OpenTelemetry, and metrics in the format of OpenMetrics.
+"""Observe a connection: logs, spans of OpenTelemetry, and metrics in the format of OpenMetrics.
 
 Pass one or several instrumentations to `pulsekit.connect`, `pulsekit.sync.connect` or `pulsekit.Worker`:
 
@@ -7,8 +7,8 @@ Pass one or several instrumentations to `pulsekit.connect`, `pulsekit.sync.conne
         ...
         print(metrics.text())
 
-`Instrumentation` is the base class of your own instrumentations. Its methods get frozen objects, and an exception of a
-method is logged once.
+`Instrumentation` is the base class of your own instrumentations. Its methods get frozen objects. If a method raises
+exceptions, the first one is logged.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The calls of the instrumentations of a connection. What they raise never reaches the connection or a message."""
+"""The calls of the instrumentations of a connection. Their exceptions do not affect the connection or a message."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class Hooks:
     """The instrumentations of one connection.
 
     Attributes:
-        broker: the broker, for the details.
+        broker: the broker of the connection.
     """
 
     def __init__(self, instrumentations: Sequence[Instrumentation], broker: Broker) -> None:
         self.broker: Endpoint = Endpoint(broker.host, broker.port, broker.user, broker.virtual_host)
         self._failed: set[Callable[[Any], Any]] = set()
-        # By method. Methods that a subclass does not override are not called.
+        # The functions to call, by method. Methods that a subclass does not override are not called.
         self._calls: dict[str, list[Callable[[Any], Any]]] = {
             name: [_method(one, name) for one in instrumentations if _overrides(one, name)] for name in _METHODS
         }
@@ -61,7 +61,7 @@ class Hooks:
         return cls(several, broker) if several else None
 
     def publish(self, details: PublishDetails) -> dict[str, str]:
-        """Call `on_publish`, and return the headers of all instrumentations."""
+        """Call `on_publish` of each instrumentation, and return all headers."""
         headers: dict[str, str] = {}
         for call in self._calls["on_publish"]:
             try:
@@ -71,34 +71,34 @@ class Hooks:
         return headers
 
     def outcome(self, details: OutcomeDetails) -> None:
-        """Call `on_outcome`."""
+        """Call `on_outcome` of each instrumentation."""
         self._call_all("on_outcome", details)
 
     def deliver(self, message: Message, queue: str, *, private: bool) -> None:
-        """Call `on_deliver`."""
+        """Call `on_deliver` of each instrumentation."""
         if self._calls["on_deliver"]:
             self._call_all("on_deliver", DeliveryDetails(self.broker, queue, private, message))
 
     def settle(self, message: Message, settlement: Settlement, queue: str, *, private: bool, stale: bool) -> None:
-        """Call `on_settle`."""
+        """Call `on_settle` of each instrumentation."""
         if self._calls["on_settle"]:
             delivery = DeliveryDetails(self.broker, queue, private, message)
             self._call_all("on_settle", SettlementDetails(delivery, settlement, stale))
 
     def state(self, connection: str, state: str) -> None:
-        """Call `on_state`."""
+        """Call `on_state` of each instrumentation."""
         self._call_all("on_state", StateDetails(self.broker, connection, state))
 
     def gap(self, gap: Gap, queue: str, *, private: bool) -> None:
-        """Call `on_gap`."""
+        """Call `on_gap` of each instrumentation."""
         self._call_all("on_gap", GapDetails(self.broker, queue, private, gap))
 
     def handling(self, message: Message, queue: str, *, private: bool) -> AbstractContextManager[None]:
-        """Return the contexts of `handling`, as one."""
+        """Return one context that enters `handling` of each instrumentation."""
         return _Contexts(self, self._calls["handling"], DeliveryDetails(self.broker, queue, private, message))
 
     def report(self, method: Callable[[Any], Any]) -> None:
-        """Log the current exception, the first time for this method of an instrumentation."""
+        """Log the current exception, if it is the first one of this method."""
         if method not in self._failed:
             self._failed.add(method)
             log.warning(
@@ -118,7 +118,7 @@ class Hooks:
 
 
 class _Contexts:
-    """The contexts of all instrumentations around one call of a handler. They do not suppress its exceptions."""
+    """The contexts of all instrumentations around one call of a handler. They cannot suppress its exceptions."""
 
     def __init__(self, hooks: Hooks, calls: list[Callable[[Any], Any]], details: DeliveryDetails) -> None:
         self._hooks = hooks
@@ -153,7 +153,7 @@ def _checked(headers: Mapping[str, str] | None) -> dict[str, str]:
     """Return headers if AMQP can encode them.
 
     Raises:
-        ValueError: Raised when a name or a value is too long, or is no text.
+        ValueError: Raised when a name or a value is too long, or is not a text.
     """
     for name, value in (headers or {}).items():
         encode_short_string("name of a header", name)

@@ -23,12 +23,12 @@ __all__ = ["Logging"]
 class Logging(Instrumentation):
     """One log record for each event. The attribute `pulsekit` of the record is the object with its details.
 
-    Confirmed messages, deliveries and settlements have the level `level`; changes of the state have INFO; messages that
+    Confirmed messages, deliveries and settlements have the level `level`. Changes of the state have INFO. Messages that
     were not confirmed, and gaps, have WARNING.
 
     Args:
-        logger: the logger; by default `pulsekit.events`.
-        level: the level of what happens to each message.
+        logger: the logger. The default is `pulsekit.events`.
+        level: the level of the events of each message.
     """
 
     def __init__(self, logger: logging.Logger | None = None, *, level: int = logging.DEBUG) -> None:
@@ -45,12 +45,12 @@ class Logging(Instrumentation):
         self._log(level, details, text, *values)
 
     def on_deliver(self, details: DeliveryDetails) -> None:
-        """Log a message that arrives."""
+        """Log the arrival of a message."""
         again = ", again" if details.message.redelivered else ""
         self._log(self._level, details, "delivered from %s%s: %r", details.queue, again, details.message)
 
     def on_settle(self, details: SettlementDetails) -> None:
-        """Log a message that is settled."""
+        """Log the settlement of a message."""
         late = ", after its connection was lost" if details.stale else ""
         self._log(self._level, details, "%s%s: %r", details.settlement.value, late, details.delivery.message)
 

@@ -1,10 +1,10 @@
 """Metrics as text in the format of OpenMetrics, for Prometheus.
 
 Plan: a family has a number, or the buckets of a histogram, for each combination of label values. `text` writes all
-families. One lock serves all of them, because several connections may have event loops in different threads.
+families. One lock protects all families, because several connections may have event loops in different threads.
 
-Labels have few values: the routing key is not among them, and private queues, whose names change with each connection,
-have an empty name.
+Labels have few values: the routing key is not a label, and the name of a private queue is empty, because it changes
+with each connection.
 
 Format: https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md
 """
@@ -53,7 +53,8 @@ def exposition(families: Iterable[Family]) -> str:
     """Return families as text.
 
     Args:
-        families: name, type, help and samples of each; a sample has the suffix of its name, its labels and its value.
+        families: name, type, help and samples of each family. A sample has the suffix of its name, its labels and its
+            value.
     """
     lines = []
     for name, kind, text, samples in families:
@@ -133,18 +134,18 @@ class OpenMetrics(Instrumentation):
                 self._resent.add(1, exchange)
 
     def on_deliver(self, details: DeliveryDetails) -> None:
-        """Count a message that arrives."""
+        """Count the arrival of a message."""
         message = details.message
         with self._lock:
             self._delivered.add(1, _queue(details), message.exchange, _flag(message.redelivered))
 
     def on_settle(self, details: SettlementDetails) -> None:
-        """Count a message that is settled."""
+        """Count the settlement of a message."""
         with self._lock:
             self._settled.add(1, _queue(details.delivery), details.settlement.value, _flag(details.stale))
 
     def on_state(self, details: StateDetails) -> None:
-        """Keep the state of a connection."""
+        """Store the state of a connection."""
         with self._lock:
             self._states[details.broker.user, details.connection] = details.state
 
@@ -183,5 +184,5 @@ def _queue(details: DeliveryDetails | GapDetails) -> str:
     return "" if details.private else details.queue
 
 
-def _flag(value: bool) -> str:  # noqa: FBT001 - what is written
+def _flag(value: bool) -> str:  # noqa: FBT001 - the value to write
     return "true" if value else "false"

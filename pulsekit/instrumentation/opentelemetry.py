@@ -1,8 +1,8 @@
 """Spans of OpenTelemetry for messages that are published and handled. This needs the package opentelemetry-api.
 
-The span of a published message ends with its outcome. The message has the context of the span in its headers:
-`traceparent`, `tracestate` and `baggage`, or those of another propagator. The span of a handler is a child of this
-span.
+The span of a published message ends with its outcome. The headers of the message contain the context of the span:
+`traceparent`, `tracestate` and `baggage`, or the headers of another propagator. The span of a handler is a child of
+this span.
 
 Names and attributes are those of the conventions for messaging and RabbitMQ:
 https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/ and
@@ -39,13 +39,13 @@ __all__ = ["OpenTelemetry"]
 
 
 class OpenTelemetry(Instrumentation):
-    """A span for each message that is published, and for each call of a handler, in which that span is the current one.
+    """A span for each published message, and for each call of a handler. During the call, its span is the current one.
 
-    In a loop over messages, `with messages.handling(message)` makes that span.
+    In a loop over messages, `with messages.handling(message)` creates the span of a handler.
 
     Args:
-        tracer_provider: creates the spans; by default the global one.
-        propagator: writes the context of a span to headers, and reads it; by default the global one.
+        tracer_provider: creates the spans. The default is the global provider.
+        propagator: writes the context of a span to headers, and reads it. The default is the global propagator.
     """
 
     def __init__(
@@ -53,11 +53,11 @@ class OpenTelemetry(Instrumentation):
     ) -> None:
         self._tracer = trace.get_tracer("pulsekit", tracer_provider=tracer_provider)
         self._propagator = propagator or propagate.get_global_textmap()
-        # A message that is encoded in advance and never sent has no outcome; its span is dropped with it.
+        # A message that was encoded in advance and never sent has no outcome. Its span is dropped with the message.
         self._spans: WeakKeyDictionary[PublishDetails, Span] = WeakKeyDictionary()
 
     def on_publish(self, details: PublishDetails) -> Mapping[str, str]:
-        """Begin a span, and return its context as headers, unless the message has the context of another span."""
+        """Begin a span. Return its context as headers, unless the message has the context of another span."""
         exchange, key, others = details.exchange, details.routing_key, self._links(details.headers)
         span = self._tracer.start_span(
             f"publish {exchange}",
@@ -88,7 +88,7 @@ class OpenTelemetry(Instrumentation):
 
     @contextmanager
     def handling(self, details: DeliveryDetails) -> Iterator[None]:
-        """Make a span the current one, as a child of the span that published the message."""
+        """Create a span as a child of the span of the published message, and make it the current span."""
         message, queue = details.message, "" if details.private else details.queue
         try:
             headers, message_id = message.headers, message.properties.message_id
@@ -128,7 +128,7 @@ class OpenTelemetry(Instrumentation):
 
 
 def _attributes(broker: Endpoint, name: str, kind: str, key: str) -> dict[str, str | int]:
-    """Return the attributes of both kinds of spans."""
+    """Return the attributes that both kinds of spans have."""
     return {
         "messaging.system": "rabbitmq",
         "messaging.operation.name": name,

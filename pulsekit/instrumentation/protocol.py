@@ -1,4 +1,4 @@
-"""What an instrumentation is called with, and when."""
+"""The methods of an instrumentation, and their arguments."""
 # ruff: noqa: ARG002 - the parameters are for subclasses; a method of a protocol without `return` is abstract for mypy
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The broker of a connection; of a cluster with several hosts, the first one.
+    """The broker of a connection. For a cluster of several hosts, this is the first host.
 
     Attributes:
         host: the name or address.
@@ -59,12 +59,12 @@ class OutcomeDetails:
 
     Attributes:
         publish: the object with which `on_publish` was called.
-        outcome: the outcome; None if the message was not sent because the connection or its exchange failed.
-        message_id: the message id; empty if the message is invalid.
-        size: the bytes of the body; 0 if the message is invalid.
+        outcome: the outcome. None if the message was not sent because the connection or its exchange failed.
+        message_id: the message id. Empty if the message is invalid.
+        size: the bytes of the body. 0 if the message is invalid.
         resent: whether the message was sent again after its connection or channel had closed.
         seconds: the time since `on_publish`.
-        detail: why the message was not confirmed; empty if it was.
+        detail: the reason why the message was not confirmed. Empty if it was confirmed.
     """
 
     publish: PublishDetails
@@ -84,7 +84,7 @@ class DeliveryDetails:
         broker: the broker.
         queue: the name of the queue.
         private: whether the queue is exclusive, with another name for each connection.
-        message: the message, which must not be settled.
+        message: the message. An instrumentation must not settle it.
     """
 
     broker: Endpoint
@@ -95,12 +95,13 @@ class DeliveryDetails:
 
 @dataclass(frozen=True, slots=True)
 class SettlementDetails:
-    """A message that is settled.
+    """The settlement of a message.
 
     Attributes:
         delivery: the message and its queue.
-        settlement: how it is settled.
-        stale: whether its connection was lost, so that the broker has requeued the message and delivers it again.
+        settlement: how the message is settled.
+        stale: whether the connection of the message was lost. If so, the broker has requeued the message, and delivers
+            it again.
     """
 
     delivery: DeliveryDetails
@@ -125,7 +126,7 @@ class StateDetails:
 
 @dataclass(frozen=True, slots=True)
 class GapDetails:
-    """A time without a consumer; see `pulsekit.Gap`.
+    """A time without a consumer, see `pulsekit.Gap`.
 
     Attributes:
         broker: the broker.
@@ -143,11 +144,11 @@ class GapDetails:
 class Instrumentation(Protocol):
     """An observer of connections, publishers and consumers. A subclass overrides the methods that it needs.
 
-    All methods but `handling` are called in the thread of the event loop, for each message, and must not block.
+    All methods except `handling` are called in the thread of the event loop, for each message, and must not block.
     """
 
     def on_publish(self, details: PublishDetails) -> Mapping[str, str] | None:
-        """Observe a message before it is encoded. Return headers for it; headers that it has already are not replaced.
+        """Observe a message before it is encoded. Return headers to add. Existing headers are not replaced.
 
         With `pulsekit.sync`, the context variables are those of the thread that publishes.
         """
@@ -158,11 +159,11 @@ class Instrumentation(Protocol):
         return
 
     def on_deliver(self, details: DeliveryDetails) -> None:
-        """Observe a message that arrives. The program gets it later, unless the connection is lost before."""
+        """Observe the arrival of a message. The program gets it later, unless the connection is lost before."""
         return
 
     def on_settle(self, details: SettlementDetails) -> None:
-        """Observe a message that is settled."""
+        """Observe the settlement of a message."""
         return
 
     def on_state(self, details: StateDetails) -> None:
@@ -174,5 +175,5 @@ class Instrumentation(Protocol):
         return
 
     def handling(self, details: DeliveryDetails) -> AbstractContextManager[object] | None:
-        """Return a context for one call of the handler, in its thread. It sees the exception of the handler."""
+        """Return a context for one call of the handler, in its thread. It gets the exception of the handler."""
         return None

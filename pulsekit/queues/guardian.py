@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Bound", "Comparison", "compare", "fetch_bindings"]
 
 TIMEOUT = 10.0  # seconds for the complete response
-MAX_BYTES = 8 * 1024 * 1024  # of a response: tens of thousands of bindings
+MAX_BYTES = 8 * 1024 * 1024  # bytes of a response, enough for tens of thousands of bindings
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +72,17 @@ def compare(bound: Iterable[Bound], wanted: Iterable[Binding]) -> Comparison:
 
 
 def fetch_bindings(site: str, queue: str, *, timeout: float = TIMEOUT) -> tuple[Bound, ...]:
-    """Return the bindings of a queue from PulseGuardian's web site. The function blocks until the timeout at most.
+    """Return the bindings of a queue from PulseGuardian's web site. The function blocks at most until the timeout.
 
     PulseGuardian lists a queue some seconds after its creation. For an unknown queue, it returns no bindings.
 
     Args:
         site: the URL, such as `https://pulseguardian.mozilla.org`. http:// is allowed only for this machine.
         queue: `queue/<user>/<name>`.
-        timeout: the largest duration in seconds.
+        timeout: the maximum duration in seconds.
 
     Raises:
-        InvalidName: Raised when Pulse cannot have a queue of this name.
+        InvalidName: Raised when the name of a queue cannot exist on Pulse.
         ConfigurationError: Raised when the URL is malformed or includes a login.
         InsecureConnection: Raised for an http:// URL of another machine.
         NotFound: Raised when the site has no such page.

@@ -48,7 +48,7 @@ __all__ = [
     "watch",
 ]
 
-_TRY_EXPIRES = 60_000  # milliseconds; RabbitMQ deletes the queue if this process cannot
+_TRY_EXPIRES = 60_000  # milliseconds, after which RabbitMQ deletes the queue if this process did not
 
 TAKE_BATCH = 50  # messages that `take` requests at once, and that may be unsettled
 SMALL_BATCH = 8  # the same for the first list, and for a quorum queue, which counts what is requeued
@@ -57,10 +57,10 @@ PEEK_BYTES = 64 * 1024 * 1024  # of bodies in one peek, which keeps them all in 
 
 
 async def queue_depth(pulse: Pulse, name: str, limits: Limits | None = None) -> QueueDepth:
-    """Return how many messages are ready in a queue, and how many consumers it has (queue.declare, passive).
+    """Return how many ready messages and how many consumers a queue has (queue.declare, passive).
 
-    This works for the queues of every user. AMQP does not report unsettled messages, which PulseGuardian counts too, so
-    the depth of a queue with consumers may be larger than the result.
+    This works for the queues of every user. PulseGuardian also counts unsettled messages, which AMQP does not report.
+    So for PulseGuardian, a queue with consumers may be longer than the result.
 
     Args:
         pulse: the connection.
@@ -68,7 +68,7 @@ async def queue_depth(pulse: Pulse, name: str, limits: Limits | None = None) -> 
         limits: the limits of PulseGuardian.
 
     Raises:
-        InvalidName: Raised when Pulse cannot have a queue of this name.
+        InvalidName: Raised when the name of a queue cannot exist on Pulse.
         NotFound: Raised when the queue does not exist.
         ResourceLocked: Raised when the queue is exclusive to another connection.
     """
@@ -83,7 +83,7 @@ async def watch(pulse: Pulse, name: str, limits: Limits | None = None) -> AsyncG
     While the connection is lost, nothing is yielded.
 
     Raises:
-        InvalidName: Raised when Pulse cannot have a queue of this name.
+        InvalidName: Raised when the name of a queue cannot exist on Pulse.
         NotFound: Raised when the queue does not exist, or no longer exists.
         ResourceLocked: Raised when the queue is exclusive to another connection.
         NetworkError: Raised when the first connection fails.
@@ -91,7 +91,7 @@ async def watch(pulse: Pulse, name: str, limits: Limits | None = None) -> AsyncG
     check_queue(name, pulse.user)
     limits = limits or Limits()
     while True:
-        await pulse.link()  # an error here ends the generator
+        await pulse.link()  # if this fails, the generator ends
         try:
             async with _channel(pulse, f"look at {name}") as channel:
                 while True:
@@ -112,15 +112,15 @@ async def peek(pulse: Pulse, name: str, count: int = 10, *, force: bool = False)
 
     Args:
         pulse: the connection.
-        name: the user's own queue.
-        count: the largest number of messages. The result is shorter if the queue has fewer messages, or if their bodies
+        name: a queue that the user owns.
+        count: the maximum number of messages. The result is shorter if the queue has fewer messages, or if their bodies
             exceed `PEEK_BYTES`.
         force: peek even near the delivery limit, although the broker may remove messages.
 
     Raises:
         ConfigurationError: Raised near the delivery limit of a quorum queue, unless `force` is set.
-        InvalidName: Raised when Pulse cannot have a queue of this name.
-        AccessRefused: Raised when the queue is not the user's own.
+        InvalidName: Raised when the name of a queue cannot exist on Pulse.
+        AccessRefused: Raised when the user does not own the queue.
         NotFound: Raised when the queue does not exist.
         ResourceLocked: Raised when the queue is exclusive to another connection.
     """
@@ -154,19 +154,19 @@ async def take(pulse: Pulse, name: str, count: int | None = None) -> AsyncGenera
     delivery limit, so the first list of large messages of a quorum queue has up to `SMALL_BATCH` messages instead.
 
     The broker removes acknowledged messages from the queue, and requeues messages that are unsettled when the generator
-    closes. The broker does not deliver messages beyond `count`, which would be marked as redelivered.
+    closes. More than `count` messages are not requested, because the broker would mark the others as redelivered.
 
     Example:
         `async for messages in take(pulse, "queue/me/jobs"): save(messages)`, with `await message.ack()` for each.
 
     Args:
         pulse: the connection.
-        name: the user's own queue.
-        count: the largest number of messages; None for all.
+        name: a queue that the user owns.
+        count: the maximum number of messages, or None for all.
 
     Raises:
-        InvalidName: Raised when Pulse cannot have a queue of this name.
-        AccessRefused: Raised when the queue is not the user's own.
+        InvalidName: Raised when the name of a queue cannot exist on Pulse.
+        AccessRefused: Raised when the user does not own the queue.
         NotFound: Raised when the queue does not exist.
         ResourceLocked: Raised when the queue is exclusive to another connection.
         ConnectionLost: Raised when the connection is lost. The broker requeues messages whose acknowledgement it
@@ -198,11 +198,11 @@ async def take(pulse: Pulse, name: str, count: int | None = None) -> AsyncGenera
 
 
 async def purge_queue(pulse: Pulse, name: str) -> int:
-    """Remove the ready messages of a queue and return their number; unsettled messages remain (queue.purge).
+    """Remove the ready messages of a queue, but not unsettled ones, and return their number (queue.purge).
 
     Raises:
-        InvalidName: Raised when Pulse cannot have a queue of this name.
-        AccessRefused: Raised when the queue is not the user's own.
+        InvalidName: Raised when the name of a queue cannot exist on Pulse.
+        AccessRefused: Raised when the user does not own the queue.
         NotFound: Raised when the queue does not exist.
         ResourceLocked: Raised when the queue is exclusive to another connection.
     """
@@ -216,12 +216,12 @@ async def delete_queue(pulse: Pulse, name: str, *, if_unused: bool = True) -> in
 
     Args:
         pulse: the connection.
-        name: the user's own queue.
-        if_unused: raise an error instead if the queue has consumers.
+        name: a queue that the user owns.
+        if_unused: if the queue has consumers, raise an error and do not delete it.
 
     Raises:
-        InvalidName: Raised when Pulse cannot have a queue of this name.
-        AccessRefused: Raised when the queue is not the user's own.
+        InvalidName: Raised when the name of a queue cannot exist on Pulse.
+        AccessRefused: Raised when the user does not own the queue.
         PreconditionFailed: Raised with `if_unused`, when the queue has consumers.
         ResourceLocked: Raised when the queue is exclusive to another connection.
     """
@@ -258,8 +258,8 @@ async def unbind(pulse: Pulse, name: str, bindings: Iterable[Bound]) -> None:
     """Remove bindings of a queue (queue.unbind). A missing binding is not an error.
 
     Raises:
-        InvalidName: Raised when Pulse cannot have a queue of this name.
-        AccessRefused: Raised when the queue is not the user's own.
+        InvalidName: Raised when the name of a queue cannot exist on Pulse.
+        AccessRefused: Raised when the user does not own the queue.
         NotFound: Raised when the queue or an exchange does not exist.
     """
     check_queue(name, pulse.user)
@@ -269,7 +269,7 @@ async def unbind(pulse: Pulse, name: str, bindings: Iterable[Bound]) -> None:
 
 
 async def try_queue(pulse: Pulse, *, quorum: bool = False) -> None:
-    """Create a queue of the user, and delete it again (queue.declare): an exclusive queue, or a quorum queue.
+    """Create an exclusive queue or a quorum queue, and delete it again (queue.declare), to test permissions.
 
     Raises:
         AccessRefused: Raised when the user may not create queues.
@@ -277,7 +277,7 @@ async def try_queue(pulse: Pulse, *, quorum: bool = False) -> None:
     """
     name = queue_name(pulse.user, f"pulsekit-try-{secrets.token_hex(8)}")
     async with _channel(pulse, f"create {name}") as channel:
-        if quorum:  # which is never exclusive
+        if quorum:  # a quorum queue cannot be exclusive
             arguments = {"x-queue-type": "quorum", "x-expires": _TRY_EXPIRES}
             await methods.declare_queue(channel, name, durable=True, arguments=arguments)
         else:
@@ -308,7 +308,7 @@ async def _channel_of(link: Link, doing: str) -> AsyncIterator[aiormq.Channel]:
 
 
 class _Settler(Settler):
-    """The settler of messages that `take` yielded."""
+    """The settler of the messages of `take`."""
 
     __slots__ = ("_getting", "_loop", "_thread")
 

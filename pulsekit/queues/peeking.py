@@ -1,11 +1,11 @@
 """The limit of `peek` on a quorum queue, which removes messages that are returned too often.
 
 A quorum queue counts each return of a message, and removes a message that is returned more often than its delivery
-limit. The count is known only after a message is delivered, so a check at that moment costs another return. Therefore
-the name of a queue whose messages are near the limit is cached for the rest of the day (UTC), and later calls of `peek`
-are refused before a message is delivered.
+limit. The count is only known from a delivered message, and each delivery by `peek` is another return. So if the
+messages of a queue are near the limit, the name of the queue is stored for the rest of the day (UTC), and later calls
+of `peek` are refused before a message is delivered.
 
-Example: the limit is 20. After ten peeks the messages have been returned ten times, and the eleventh peek is refused.
+Example: the limit is 20. After ten peeks, the messages have been returned ten times, and the eleventh peek is refused.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class PeekLimit:
     Args:
         link: the connection.
         name: the name of the queue.
-        limit: the largest number of returns of a message; None for no limit.
+        limit: the maximum number of returns of a message, or None without a limit.
     """
 
     def __init__(self, link: Link, name: str, limit: int | None) -> None:
@@ -49,17 +49,17 @@ class PeekLimit:
         """Read the limit of a queue.
 
         Raises:
-            BrokerRefused: Raised when the queue does not exist, is exclusive to another connection, or is not the
-                user's own.
+            BrokerRefused: Raised when the queue does not exist, is exclusive to another connection, or belongs to
+                another user.
         """
         try:
             properties = await read_queue_properties(link, name)
-        except PreconditionFailed:  # if a name has about 150 bytes, the broker's answer ends before the property
+        except PreconditionFailed:  # for names of about 150 bytes, the broker truncates its answer before the property
             return cls(link, name, None)
         return cls(link, name, delivery_limit(properties.arguments, link.server))
 
     def check(self) -> None:
-        """Check, before the first delivery, that no message of the queue is known to be near the limit.
+        """Before the first delivery, check that no message of the queue is known to be near the limit.
 
         Raises:
             ConfigurationError: Raised when messages of the queue are near the limit, or the limit is 0.

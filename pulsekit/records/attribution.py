@@ -1,7 +1,8 @@
 """Find the bindings that matched a message, and why. The broker does not report them.
 
-A binding matches the routing key or a key of the CC header (https://www.rabbitmq.com/docs/sender-selected). The broker
-removes the keys of a BCC header, and a durable queue may have older bindings: then no known binding matches.
+A binding matches the routing key or a key of the CC header (https://www.rabbitmq.com/docs/sender-selected). If no known
+binding matches, the message matched by a key of the BCC header, which the broker removes, or by an older binding of a
+durable queue.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MatchedBindings", "Reason"]
 
-_MEMO = 4096  # routing keys with a cached answer
+_MEMO = 4096  # routing keys with a cached result
 
 
 class Reason(NamedTuple):
@@ -38,7 +39,7 @@ class Reason(NamedTuple):
 
 
 class MatchedBindings:
-    """The bindings of a subscription, which find the bindings that matched a message, in their order."""
+    """The bindings of a subscription. Matching bindings are returned in their order."""
 
     def __init__(self, bindings: Iterable[Binding]) -> None:
         self._bindings = tuple(dict.fromkeys(bindings))
@@ -51,7 +52,7 @@ class MatchedBindings:
         return len(self._bindings)
 
     def bindings(self, message: Message) -> tuple[Binding, ...]:
-        """Return the bindings that match a key of the message; none if an unknown key or binding matched."""
+        """Return the bindings that match a key of the message. Empty if an unknown key or binding matched."""
         table = self._tables.get(message.exchange)
         if table is None:
             return ()
@@ -59,7 +60,7 @@ class MatchedBindings:
         return tuple(self._bindings[number] for number in sorted(numbers))
 
     def reasons(self, message: Message) -> tuple[Reason, ...]:
-        """Return the same bindings, each with the first key that it matched."""
+        """Return the bindings that match a key of the message, each with the first key that it matches."""
         reasons = []
         for binding in self.bindings(message):
             key, why = next((key, why) for key in _keys(message) if (why := explain_match(binding.pattern, key)))
@@ -67,7 +68,7 @@ class MatchedBindings:
         return tuple(reasons)
 
     def names(self, message: Message) -> list[str]:
-        """Return the bindings as `EXCHANGE:PATTERN`. The result for a message with one key is cached."""
+        """Return the bindings that match as `EXCHANGE:PATTERN`. Results for messages with one key are cached."""
         keys = _keys(message)
         route = (message.exchange, message.routing_key)
         names = self._memo.get(route) if len(keys) == 1 else None

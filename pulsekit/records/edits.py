@@ -29,7 +29,7 @@ def edits_of(assignments: list[str] | None, removals: list[str] | None, schema: 
 
 
 def changed(value: Any, edits: Edits) -> Any:
-    """Return a payload, or the record of one, with the changes. Other lines of a recording are returned unchanged.
+    """Return a payload or a record with the changes. Other lines of a recording are returned unchanged.
 
     Raises:
         InvalidInput: Raised when the payload has no object or list on the path of a field, or the record is invalid.
@@ -41,7 +41,7 @@ def changed(value: Any, edits: Edits) -> Any:
 
 
 def edited(document: Document, edits: Edits) -> Document:
-    """Return a document with the changes. New values have no position, all others keep their position.
+    """Return a document with the changes. New values have no position. Positions of other values do not change.
 
     Raises:
         InvalidPayload: Raised when the payload has no object or list on the path of a field, or the record is invalid.
@@ -56,7 +56,7 @@ def edited(document: Document, edits: Edits) -> Document:
 
 
 def _another(record: Any, payload: Any) -> dict[str, Any]:
-    """Return a record without the message id, because consumers may drop a message with the same id as a duplicate."""
+    """Return a record with another payload and without the message id, which would make it look like a duplicate."""
     value = replace_payload(record, payload)
     if isinstance(properties := value.get("properties"), dict):
         value["properties"] = {name: part for name, part in properties.items() if name != "message_id"}

@@ -1,6 +1,6 @@
 """The envelope that mozillapulse puts around a payload: `{"payload": …, "_meta": {"exchange", "routing_key", …}}`.
 
-hgpushes puts `_meta` into the payload. Source: `mozillapulse/messages/base.py` of mozillapulse 1.3.
+In messages of hgpushes, `_meta` is in the payload. Source: `mozillapulse/messages/base.py` of mozillapulse 1.3.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["unwrap"]
 def unwrap(payload: Any) -> tuple[Any, dict[str, Any] | None]:
     """Return the inner payload and `_meta` of an envelope, or the unchanged payload and None.
 
-    `sent` in `_meta` is wrong in summer: mozillapulse writes a wrong offset.
+    In summer, `sent` in `_meta` is wrong, because mozillapulse writes a wrong offset.
     """
     if not isinstance(payload, dict) or "payload" not in payload:
         return payload, None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Filter", "Query"]
 
 _EXAMPLE = "payload.result == 'fail'"
-_MOST = 200  # characters of an error, which may quote a payload
+_MOST = 200  # maximum characters of an error, which may quote a payload
 
 
 class _Expression:
@@ -54,7 +54,7 @@ class _Expression:
 
     @property
     def missing_fields(self) -> tuple[str, ...]:
-        """The fields that no record has had so far, each with the field that may be meant."""
+        """The fields that no record has had so far, each with a suggestion."""
         return self._missing.words()
 
     def _evaluate(self, record: Mapping[str, Any]) -> tuple[bool, Any]:
@@ -74,7 +74,7 @@ class _Expression:
 
 
 class Filter(_Expression):
-    """A filter of records. All values are true except `null`, `false`, and empty texts, lists and objects."""
+    """A filter of records. All values count as true, except `null`, `false`, and empty texts, lists and objects."""
 
     _NAME = "the filter"
 
@@ -91,13 +91,13 @@ class Query(_Expression):
     _NAME = "the query"
 
     def line(self, record: Mapping[str, Any]) -> str | None:
-        """Return the value for a record as a line of JSON, or None. If the query fails, count the failure."""
+        """Return the value for a record as a line of JSON. If the query fails, count the failure and return None."""
         worked, value = self._evaluate(record)
         if not worked:
             return None
         try:
             return dump_line(value)
-        except (ValueError, RecursionError) as error:  # a sum that JSON cannot represent
+        except (ValueError, RecursionError) as error:  # for example, a sum that JSON cannot represent
             self._count(error)
             return None
 
@@ -113,7 +113,7 @@ def _compile(text: str, name: str) -> Any:
         raise ConfigurationError(_words(text, name, error)) from error
     for function, arguments in _calls(compiled.parsed):
         known = Functions.FUNCTION_TABLE.get(function)
-        if known is None:  # jmespath itself reports this only when it evaluates the expression
+        if known is None:  # jmespath reports this only when it evaluates the expression
             raise ConfigurationError(
                 f"{name}: unknown function {function}(); JMESPath has {', '.join(sorted(Functions.FUNCTION_TABLE))}"
             )

@@ -1,7 +1,7 @@
-"""The fields that a JMESPath expression reads, and which of them no record has had.
+"""The fields that a JMESPath expression reads, but that no record has had.
 
-An expression with a misspelt field is valid, and its value is null for every record: a filter selects nothing, without
-an error. So commands report afterwards which fields no record had.
+An expression with a misspelt field is valid. Its value is null for every record, so a filter selects no record, without
+an error. So commands finally report the fields that no record had.
 
     missing = MissingFields(jmespath.compile("payload.reslt == 'fail'").parsed)
     missing.look({"payload": {"result": "fail"}})
@@ -21,9 +21,10 @@ __all__ = ["MissingFields"]
 
 _Path: TypeAlias = tuple[str, ...]
 
-# Nodes of the syntax tree whose first child is read from the current value, and the others from its result.
+# Nodes of the syntax tree whose first child reads the current value, and whose other children read the result of the
+# first.
 _FIRST = {"index_expression", "projection", "value_projection", "filter_projection", "flatten", "slice", "pipe"}
-# Nodes whose children are all read from the current value.
+# Nodes whose children all read the current value.
 _ALL = {
     "and_expression", "comparator", "function_expression", "key_val_pair", "multi_select_dict", "multi_select_list",
     "not_expression", "or_expression",
@@ -32,22 +33,23 @@ _MOST_NAMES = 1000  # names remembered for a suggestion
 
 
 class MissingFields:
-    """The fields of an expression, given as jmespath's syntax tree, that no record has had.
+    """The fields of an expression that no record has had. The expression is a syntax tree of jmespath.
 
-    The object is false once every field was found.
+    The object is false if every field was found.
     """
 
     def __init__(self, tree: Mapping[str, Any]) -> None:
         paths: list[_Path] = []
         paths.append(_collect(tree, (), paths) or ())
-        # For each path the most steps that a record had, and the names that records have in the place of the next.
+        # For each path: the largest number of steps that a record had, and the names in records instead of the next
+        # step.
         self._left: dict[_Path, tuple[int, set[str]]] = {path: (0, set()) for path in paths if path}
 
     def __bool__(self) -> bool:
         return bool(self._left)
 
     def look(self, record: Mapping[str, Any]) -> None:
-        """Remove the fields that a record has; null counts."""
+        """Remove the fields that a record has, even if their value is null."""
         for path in [*self._left]:
             value: Any = record
             for depth, name in enumerate(path):
@@ -59,7 +61,7 @@ class MissingFields:
                 del self._left[path]
 
     def _note(self, path: _Path, depth: int, value: Any) -> None:
-        """Remember where the path ended in a record, and the names that the record has there."""
+        """Store where the path ended in a record, and the names that the record has at this place."""
         most, names = self._left[path]
         if depth > most:
             self._left[path] = most, names = depth, set()
@@ -67,7 +69,7 @@ class MissingFields:
             names.update(value)
 
     def words(self) -> tuple[str, ...]:
-        """Return each field that no record had, with the field that may be meant."""
+        """Return each field that no record had, with a suggestion."""
         return tuple(dict.fromkeys(self._words()))
 
     def _words(self) -> Iterator[str]:
@@ -79,7 +81,7 @@ class MissingFields:
 
 
 def _collect(node: Mapping[str, Any], base: _Path, found: list[_Path]) -> _Path | None:
-    """Add the paths that an expression reads. Return the path of the expression if it only follows names, else None.
+    """Add the paths that an expression reads. Return the path of the expression if it has only names, else None.
 
     `base` is the path of the current value.
     """

@@ -2,8 +2,8 @@
 
     payload, record = open_document(document)    # the payload with its positions; None for a bare payload
 
-`validate`, `preview`, `publish` and `--set` all read records through this module. `records.record` is imported with the
-first value that may be a record: a file of jobs does not need it.
+`validate`, `preview`, `publish` and `--set` all read records through this module. `records.record` is imported when a
+value may be a record. A file of jobs does not need it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BODIES = ("body", "body_b64")
 
 
 class OpenedPayload:
-    """A payload, and its `record`, or None for a bare payload."""
+    """A payload and its `record`. The record of a bare payload is None."""
 
     def __init__(self, content: Any, record: Record | None, within: Document | None) -> None:
         self.record = record
@@ -33,7 +33,7 @@ class OpenedPayload:
 
     @cached_property
     def value(self) -> Any:
-        """The payload. If the record has an exact body, that body decides.
+        """The payload. If the record has an exact body, the payload is from the body.
 
         Raises:
             DocumentError: Raised when the body is not JSON.
@@ -42,15 +42,15 @@ class OpenedPayload:
 
     @property
     def part(self) -> Document | None:
-        """The part of the document that contains the payload, or None if the value had no document."""
+        """The part of the document that contains the payload, or None without a document."""
         return self._within if self._within is None or self.record is None else _part(self._within)
 
     @property
     def document(self) -> Document | None:
-        """The payload as a document, or None if the value had none.
+        """The payload as a document, or None without a document.
 
-        If a record has a payload and a body, positions are those in the payload, because more values have a position
-        there.
+        If a record has both a payload and a body, the positions are from the payload, in which more values have a
+        position.
 
         Raises:
             DocumentError: Raised when the body is not JSON.
@@ -61,7 +61,7 @@ class OpenedPayload:
 
 
 def may_be_record(value: Any) -> bool:
-    """Return whether a value has a member that every line of a recording has, and no job."""
+    """Return whether a value has a member that every line of a recording has and no job has."""
     return isinstance(value, dict) and ("routing_key" in value or "type" in value or "routingKey" in value)
 
 
@@ -83,7 +83,7 @@ def open_payload(value: Any, document: Document | None = None) -> OpenedPayload 
 
 
 def open_document(document: Document) -> tuple[Document, Record | None] | None:
-    """Return the payload of a document and the record around it, or None for a header, gap or trailer of a recording.
+    """Return the payload of a document and its record, or None for a header, gap or trailer of a recording.
 
     Raises:
         InvalidPayload: Raised when the record cannot be read, or its body is not JSON. The error has the position.
@@ -100,7 +100,7 @@ def open_document(document: Document) -> tuple[Document, Record | None] | None:
 
 
 def replace_payload(record: dict[str, Any], payload: Any) -> dict[str, Any]:
-    """Return the JSON of a record with another payload, and without its exact body."""
+    """Return the JSON of a record with another payload and without the exact body."""
     return {name: part for name, part in record.items() if name not in _BODIES} | {"payload": payload}
 
 

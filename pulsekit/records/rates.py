@@ -20,10 +20,10 @@ class Rate:
 
     Attributes:
         exchange: the exchange.
-        prefix: the first words of the keys; None for the sum of all prefixes that are not counted separately.
+        prefix: the first words of the keys. None for the sum of all prefixes that are not counted separately.
         messages: the number of messages.
         size: the bytes of their bodies.
-        rate: messages per second since the previous look.
+        rate: messages per second since the previous `look`.
     """
 
     exchange: str
@@ -38,12 +38,12 @@ class Look:
     """All counts at one moment.
 
     Attributes:
-        seconds: the time since the previous look.
+        seconds: seconds since the previous `look`.
         messages: the number of messages.
         size: the bytes of their bodies.
-        rate: messages per second since the previous look.
-        exchanges: the same for each exchange, busiest first.
-        rows: the same for each exchange and prefix, busiest first.
+        rate: messages per second since the previous `look`.
+        exchanges: the rate of each exchange, busiest first.
+        rows: the rate of each exchange and prefix, busiest first.
     """
 
     seconds: float
@@ -57,8 +57,8 @@ class Look:
 class Rates:
     """A counter of messages.
 
-    Its memory is bounded, even if every key is different: above `most` prefixes, the half with the fewest messages is
-    merged into one count for each exchange.
+    Its memory is bounded, even if every key is different: if there are more than `most` prefixes, the half with the
+    fewest messages is merged into one count for each exchange.
     """
 
     def __init__(self, began: float, *, words: int = 1, most: int = MOST) -> None:
@@ -67,12 +67,12 @@ class Rates:
         Args:
             began: the start, in seconds of a monotonic clock.
             words: the number of words of a key that form its prefix.
-            most: the largest number of prefixes that are counted separately.
+            most: the maximum number of prefixes that are counted separately.
         """
         self._words = words
         self._most = most
         self._then = began
-        self._counts: dict[tuple[str, str | None], list[int]] = {}  # messages, bytes, messages at the last look
+        self._counts: dict[tuple[str, str | None], list[int]] = {}  # messages, bytes, messages at the last `look`
 
     def add(self, exchange: str, key: str, size: int) -> None:
         """Count a message with a body of `size` bytes."""

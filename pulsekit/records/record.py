@@ -40,14 +40,14 @@ _PART = 192 * 1024  # bytes of a body that are written together; a multiple of 3
 _MOST_EXCHANGES = 4096  # cached exchanges; on other brokers, they can have any name
 
 _KeyReader: TypeAlias = Callable[[str], dict[str, str] | None] | None
-_key_readers: dict[str, _KeyReader] = {}  # by exchange
+_key_readers: dict[str, _KeyReader] = {}  # cached by exchange
 _PROPERTY_NAMES = tuple(item.name for item in fields(Properties))
 _PROPERTY_SET = frozenset(_PROPERTY_NAMES)
 _properties = attrgetter(*_PROPERTY_NAMES)
 _CONTAINERS = (dict, list)
 # The hour 24 after a date of ISO 8601 and any separator, which Python reads from 3.14 on.
 _HOUR_24 = re.compile(r"\d{4}-?(?:\d\d-?\d\d|W\d\d(?:-?\d)?).24", re.DOTALL)
-_MAX_PAYLOAD_DEPTH = MAX_DEPTH - 1  # so that the record around it can be read
+_MAX_PAYLOAD_DEPTH = MAX_DEPTH - 1  # so that a record with this payload can be read
 
 
 def message_record(message: Message, *, exact: bool = False) -> dict[str, Any]:
@@ -55,7 +55,8 @@ def message_record(message: Message, *, exact: bool = False) -> dict[str, Any]:
 
     Args:
         message: the delivery.
-        exact: also keep the exact body. `payload` does not keep white space, the spelling of numbers and repeated keys.
+        exact: also store the exact body, because `payload` loses white space, the spelling of numbers and repeated
+            keys.
     """
     record, (text, payload) = _head(message), _read_payload(message.body)
     if text is not None:
@@ -64,14 +65,14 @@ def message_record(message: Message, *, exact: bool = False) -> dict[str, Any]:
 
 
 def record_line(message: Message, *, exact: bool = False, more: Mapping[str, Any] | None = None) -> bytes:
-    """Return the record of a delivery as a line of NDJSON with its end, in UTF-8.
+    """Return the record of a delivery as a line of NDJSON, in UTF-8 and with a line end.
 
-    A body that is one line of JSON without repeated keys becomes the payload unchanged.
+    If the body is one line of JSON without repeated keys, it is copied unchanged as the payload.
 
     Args:
         message: the delivery.
         exact: see `message_record`.
-        more: further members, before the payload.
+        more: additional members, which precede the payload.
     """
     return b"".join(record_parts(message, exact=exact, more=more))
 
@@ -194,10 +195,10 @@ def key_of(record: Mapping[str, Any]) -> Any:
 
 
 def check_version(record: Mapping[str, Any]) -> None:
-    """Check that this version of pulsekit reads the JSON of a record.
+    """Check that this version of pulsekit can read the JSON of a record.
 
     Raises:
-        InvalidMessage: Raised when the record has another version.
+        InvalidMessage: Raised when the format of the record has another version.
     """
     version = record.get("v", VERSION)
     if version != VERSION:
@@ -220,7 +221,7 @@ class Record:
         content: the content to publish: the exact body as bytes, or the payload if the record has no body.
         properties: the basic properties.
         headers: the header table.
-        received: the time of the delivery that was recorded, or None.
+        received: the time at which the message was received, or None.
     """
 
     exchange: str
@@ -243,7 +244,7 @@ class Record:
         return decode_described(self.content, self.properties.content_encoding, self.headers.get("compression"))
 
     def message(self, **more: Any) -> Message:
-        """Return the delivery that was recorded, with further arguments of `Message`."""
+        """Return the recorded delivery, with additional arguments of `Message`."""
         return Message(
             exchange=self.exchange,
             routing_key=self.routing_key,
@@ -377,7 +378,7 @@ def _from_json(value: Any) -> Any:
 
 
 def read_when(text: str) -> datetime:
-    """Parse a time of ISO 8601, with the same result on every Python.
+    """Parse a time of ISO 8601, with the same result in every version of Python.
 
     Raises:
         TypeError, ValueError: Raised when the value is not a time.
@@ -405,8 +406,8 @@ def _timestamp(when: datetime) -> str:
 
 
 def _find_key_reader(exchange: str) -> _KeyReader:
-    """Return the function that names the fields of a key, and cache it; None for an unknown exchange."""
-    from pulsekit.catalogue.exchanges import find_exchange  # reads the catalogue, which only records of messages need
+    """Return the function that names the fields of a key, or None for an unknown exchange. The result is cached."""
+    from pulsekit.catalogue.exchanges import find_exchange  # loads the catalogue, which only records of messages need
 
     if len(_key_readers) >= _MOST_EXCHANGES:
         _key_readers.clear()
@@ -416,11 +417,11 @@ def _find_key_reader(exchange: str) -> _KeyReader:
 
 
 def _head(message: Message) -> dict[str, Any]:
-    """Return all of a delivery but its body."""
+    """Return the record of a delivery without the body."""
     unreadable = {}
     try:
         headers, found = message.headers, message.properties
-    except InvalidMessage as error:  # of one message; the others must not be lost
+    except InvalidMessage as error:  # concerns one message; other messages must not be lost
         headers, found, unreadable = {}, Properties(), {"unreadable": str(error)}
     record = {
         "v": VERSION,
@@ -505,7 +506,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-# Created once: `json.dumps` and `json.loads` with arguments create one for each call.
+# Created once, because `json.dumps` and `json.loads` with arguments create one for each call.
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _lenient = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant).decode
 _strict = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant).raw_decode

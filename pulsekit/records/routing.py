@@ -19,9 +19,9 @@ __all__ = ["read_routed"]
 
 
 def read_routed(lines: Iterable[bytes], *, source: str) -> Iterator[RoutedMessage]:
-    """Parse routing keys, one per line, or a recording, whose header, gaps and trailer are skipped.
+    """Parse routing keys, one per line, or a recording. Its header, gaps and trailer are skipped.
 
-    The download of Pulse Inspector, a JSON list of records, is read as well.
+    A download of Pulse Inspector, which is a JSON list of records, can also be read.
 
     Raises:
         DocumentError: Raised when a line is neither a key that AMQP can encode nor a record.
@@ -47,7 +47,7 @@ def read_routed(lines: Iterable[bytes], *, source: str) -> Iterator[RoutedMessag
 
 
 def _from_record(text: bytes, source: str, number: int) -> RoutedMessage | None:
-    from pulsekit._documents.payloads import load_json  # not needed for keys
+    from pulsekit._documents.payloads import load_json  # imported late: not needed for keys
 
     value: Any = None
     if not is_deeper_text(text):
@@ -56,11 +56,11 @@ def _from_record(text: bytes, source: str, number: int) -> RoutedMessage | None:
         except UnicodeDecodeError:
             raise
         except ValueError:
-            # The payload does not matter here, and may have integers that Python refuses to convert.
+            # The payload is ignored. It may have integers that Python refuses to convert.
             with suppress(ValueError):
                 value = json.loads(text.decode(), parse_int=float)
     if value is None:
-        from pulsekit._documents.document import parse_json  # finds the position of the error
+        from pulsekit._documents.document import parse_json  # only parse_json finds the position of the error
 
         value = parse_json(text, source=source, first_line=number).value
     return _routed(value)
@@ -79,7 +79,7 @@ def _from_list(data: bytes, source: str) -> Iterator[RoutedMessage]:
 
 
 def _routed(value: dict[str, Any]) -> RoutedMessage | None:
-    from pulsekit.records.record import check_version, key_of  # not needed for keys
+    from pulsekit.records.record import check_version, key_of  # imported late: not needed for keys
 
     check_version(value)
     key = key_of(value)

@@ -1,4 +1,4 @@
-"""Select messages, and compute the requested parts of each: payload, bindings, verdict, query.
+"""Select messages, and compute the requested parts of each message: payload, bindings, verdict, query.
 
 selection = Selection(bindings, filter=Filter("payload.state == 'completed'"), schema=load_schema("pulse-job"))
 for selected in selection.choose(messages):
@@ -44,31 +44,31 @@ class Selection:
 
     Attributes:
         chooses: whether some messages may be skipped.
-        attribution: finds the bindings that matched.
-        plain: whether a record is that of the delivery, with members added.
+        attribution: finds the bindings that matched a message.
+        plain: whether records are those of the deliveries, possibly with added members.
     """
 
     def __init__(
         self,
         bindings: Iterable[Binding],
         *,
-        filter: Filter | None = None,  # noqa: A002 - its name everywhere
+        filter: Filter | None = None,  # noqa: A002 - the name in all interfaces
         query: Query | None = None,
         schema: Schema | MessageCheck | SchemaOf | None = None,
         invalid_only: bool = False,
         unwraps: bool = False,
         explains: bool = False,
     ) -> None:
-        """Compile a selection.
+        """Create a selection, and compile its parts.
 
         Args:
             bindings: the bindings of the subscription.
-            filter: chooses messages by their records.
-            query: replaces the records.
-            schema: marks payloads as valid or not. A check applies to the whole message, even with `unwraps`. A
-                function returns the schema or the check for an exchange, or None to judge no payload of the exchange.
+            filter: a filter of records, which selects messages.
+            query: a query, whose value replaces the record.
+            schema: the schema, a check, or a function. A check applies to the whole message, even with `unwraps`. A
+                function returns the schema or the check for an exchange, or None if its payloads are not validated.
             invalid_only: skip messages with a valid payload.
-            unwraps: remove the envelope of mozillapulse; filter, query and schema see the inner payload.
+            unwraps: remove the envelope of mozillapulse. Filter, query and schema use the inner payload.
             explains: add to each record why each binding matched.
 
         Raises:
@@ -88,12 +88,12 @@ class Selection:
 
     @property
     def expressions(self) -> tuple[tuple[str, Filter | Query], ...]:
-        """The expressions with the names of their options."""
+        """The names of the options with an expression, and the expressions."""
         given = (("--filter", self._filter), ("--query", self.query))
         return tuple((name, expression) for name, expression in given if expression is not None)
 
     def schema_of(self, exchange: str) -> Schema | MessageCheck | None:
-        """Return the schema or the check for the payloads of an exchange, or None if they are not judged."""
+        """Return the schema or the check for the payloads of an exchange, or None if they are not validated."""
         return self.schema(exchange) if callable(self.schema) else self.schema
 
     def choose(self, messages: Sequence[Message]) -> list[SelectedMessage]:
@@ -124,7 +124,7 @@ class SelectedMessage:
 
     @property
     def payload(self) -> Any:
-        """The payload, without its envelope if requested; `NOT_JSON` if the body is not JSON."""
+        """The payload, without its envelope if requested, or `NOT_JSON` if the body is not JSON."""
         return self._opened()[0]
 
     @property
@@ -134,19 +134,19 @@ class SelectedMessage:
 
     @property
     def problem(self) -> str:
-        """The first problem of the payload; empty if it is valid, or if there is no schema."""
+        """The first problem of the payload. Empty if it is valid, or there is no schema."""
         if self._problem is None:
             self._problem = self._judge()
         return self._problem
 
     @property
     def valid(self) -> bool | None:
-        """Whether the payload is valid; None if there is no schema for it."""
+        """Whether the payload is valid, or None without a schema."""
         return None if self._selection.schema_of(self.message.exchange) is None else not self.problem
 
     @property
     def listens(self) -> bool:
-        """Whether the bindings are known. Those of an existing queue are not."""
+        """Whether the bindings are known. The bindings of an existing queue are unknown."""
         return bool(self._selection.attribution)
 
     @property
@@ -168,7 +168,7 @@ class SelectedMessage:
 
     @property
     def answer(self) -> str | None:
-        """The value of the query as a line of JSON; None if there is no query, or it failed."""
+        """The value of the query as a line of JSON. None without a query, or if the query failed."""
         if self._answer is None and self._selection.query is not None:
             self._answer = self._selection.query.line(self.record)
         return self._answer
@@ -203,7 +203,7 @@ class SelectedMessage:
             return next(map(str, schema.problems(self.message, most=1)), "")
         if schema.is_valid(self.payload):
             return next(map(str, unwritable(self.payload, self.message.body)), "")
-        # Only the first is shown, and a hostile message of ten megabytes may have millions.
+        # Only the first problem is shown, because a hostile message of ten megabytes may have millions of problems.
         return next(map(str, schema.problems(self.payload, most=1)), "refused by the schema")
 
     def _write(self) -> dict[str, Any]:
