@@ -26,7 +26,7 @@ log = logging.getLogger("pulsekit")
 
 
 class ChannelOpener(Generic[OutgoingMessageT]):
-    """Opens the channels of one publisher, and declares or checks its exchange once on each connection.
+    """An opener of channels for one publisher. It declares or checks the exchange once on each connection.
 
     Attributes:
         recreated: how many times the exchange was created again after it had been deleted.
@@ -36,8 +36,8 @@ class ChannelOpener(Generic[OutgoingMessageT]):
         self.recreated = 0
         self._exchange = exchange
         self._on_recreated = on_recreated
-        self._missing = False  # whether the user's exchange was deleted, and is not created again yet
-        self._epoch = 0  # of the last connection on which the exchange was declared or checked
+        self._missing = False  # whether the user's exchange was deleted, and not yet created again
+        self._epoch = 0  # the last epoch in which the exchange was declared or checked
 
     async def open(
         self, link: Link, on_outcome: OnOutcome[OutgoingMessageT], on_writable: Callable[[], None]
@@ -55,7 +55,7 @@ class ChannelOpener(Generic[OutgoingMessageT]):
             if self._epoch != link.epoch:
                 if not own or (existed and not self._missing):
                     await channel.declare_exchange(self._exchange, passive=True)
-                if own:  # also an exchange that exists: it may have been created again with another type
+                if own:  # declared even if it exists, because its type may have changed
                     await channel.declare_exchange(self._exchange, passive=False)
         except BaseException as error:
             await channel.close()

@@ -29,14 +29,15 @@ class DryRunMessage:
 
     Attributes:
         verdict: `valid`, `wrong` (Treeherder would show wrong data), `dropped` or `invalid`.
-        outcome: what Treeherder would do: `stored`, `dropped`, `ignored` or `unknown`; empty if it is not a job.
+        outcome: what Treeherder would do: `stored`, `dropped`, `ignored` or `unknown`. Empty if the payload is not a
+            job.
         routing_key: the routing key, or None if the payload would not be sent.
         options: the CC and BCC keys, the expiration and the `reply_to` of the message.
-        dropped: the same fields of a record, if they are not sent.
+        dropped: the same fields of the record that would not be sent.
         size: the size of the body in bytes.
         bindings: the patterns of the bindings that match a routing key of the message.
         project: the project of the job.
-        preview: the job as Treeherder would store it, or None if there is no such job.
+        preview: the job as Treeherder would store it, or None if there is none.
         problems: the violations of the schema.
         lint: the findings on the job.
     """

@@ -4,9 +4,9 @@ Plan: if a message is a (payload, routing key) pair, its encoded properties and 
 `Encoder` therefore keeps one `PublishHeader` per routing key. To encode such a message, it looks up the header,
 increments the message id, validates the payload, and encodes the payload.
 
-A message id has 32 hexadecimal digits: a random prefix of the publisher, and a counter. A message that is sent again
-after a reconnect keeps its id, so that consumers can recognise duplicates. With `content_ids`, the id is a digest of
-exchange, routing key and body, so that it is the same in another run of the program.
+A message id has 32 hexadecimal digits: a random prefix of the publisher, and a counter. If a message is sent again
+after a reconnect, its id is the same, so that consumers can recognise duplicates. With `content_ids`, the id is a
+digest of exchange, routing key and body, so another run of the program uses the same ids.
 
 Example: `encoder.encode(({"state": "running"}, "treeherder.autoland._"), 0, mandatory=False, timeout=60)` returns a
 `PendingMessage` with the body `{"state":"running"}` and an id such as `5f0c9b1de0a94e7b31c2000000000000`.
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DELIVERY_OPTIONS", "Draft", "Encoder", "check_encodable", "check_types", "delivery_options"]
 
-DELIVERY_OPTIONS = ("cc", "bcc", "expiration", "reply_to")  # fields of a record that are not sent unless asked for
+DELIVERY_OPTIONS = ("cc", "bcc", "expiration", "reply_to")  # fields of a record that are only sent if requested
 
 _MAX_HEADERS = 1024  # encoded headers that are kept, by routing key
 _ID_SIZE = bytes((20 + 12,))  # the length byte of a message id as a short string: prefix and number
@@ -61,7 +61,7 @@ class Draft:
         routing_key: the routing key, of at most 255 bytes.
         cc: additional routing keys (the `CC` header).
         headers: additional headers.
-        properties: the basic properties. If content type, delivery mode or message id is None, it gets a default.
+        properties: the basic properties. If content type, delivery mode or message id is None, a default is set.
     """
 
     payload: Any
@@ -74,17 +74,17 @@ class Draft:
     def from_record(cls, record: Record, routing_key: str | None = None, *, keep: Collection[str] = ()) -> Draft:
         """Return the message of a record, with another routing key if one is given.
 
-        A record may be of another publisher, so the message does not have the fields of the record that lead to other
-        queues or let the message expire (`DELIVERY_OPTIONS`). Its `user_id` is removed: the broker closes the channel
-        (406) if it is not the user of the connection.
+        A record may be from another publisher. So the fields that route the message to other queues or let it expire
+        (`DELIVERY_OPTIONS`) are omitted. `user_id` is also omitted, because the broker closes the channel (406) if it
+        is not the user of the connection.
 
         Args:
             record: the record.
-            routing_key: the routing key, or None for that of the record.
-            keep: the names in `DELIVERY_OPTIONS` of the fields that the message has nevertheless.
+            routing_key: the routing key, or None for the routing key of the record.
+            keep: the fields of `DELIVERY_OPTIONS` that are not omitted.
 
         Raises:
-            ConfigurationError: Raised when `keep` has another name.
+            ConfigurationError: Raised when `keep` has a name that is not in `DELIVERY_OPTIONS`.
         """
         if unknown := [name for name in keep if name not in DELIVERY_OPTIONS]:
             raise ConfigurationError(f"keep: {unknown[0]!r:.40} is not one of {', '.join(DELIVERY_OPTIONS)}")
@@ -116,7 +116,7 @@ def _listed(keys: Any) -> list[str]:
 
 
 class Encoder:
-    """The encoder of the messages of one publisher; see the module.
+    """The encoder of the messages of one publisher, see the module.
 
     Attributes:
         content_ids: whether message ids are derived from the content.
@@ -126,7 +126,7 @@ class Encoder:
         self.content_ids: bool = False
         self._exchange = exchange
         self._jobs = _job_check(schema) if lint else None
-        # The verdict on a job also applies the schema.
+        # No schema is needed, because the verdict on a job includes it.
         self._schema = None if lint and schema is not None and schema.name == TODAY else schema
         self._message_type = PendingMessage
         self._id_prefix = secrets.token_hex(10)
@@ -185,7 +185,7 @@ class Encoder:
         mandatory: bool,  # noqa: FBT001 - called for each message
         timeout: float,
     ) -> PendingMessage | UnsentMessage:
-        """Encode one message, or return a receipt if the message is invalid."""
+        """Encode one message, or return its receipt if it is invalid."""
         try:
             return self.encode(item, index, mandatory, timeout)
         except InvalidInput as error:
@@ -198,14 +198,14 @@ class Encoder:
             )
 
     def _validate(self, payload: Any) -> None:
-        """Check a payload against the schema. A job's owner is truncated first, as by Treeherder.
+        """Check a payload against the schema. As in Treeherder, the owner of a job is truncated before.
 
         Raises:
             InvalidPayload: Raised when the payload violates the schema.
         """
         assert self._schema is not None
         if self._schema.name == TODAY:
-            from pulsekit.treeherder.verdict import with_cut_owner  # only for an invalid job
+            from pulsekit.treeherder.verdict import with_cut_owner  # imported late: only for an invalid job
 
             payload = with_cut_owner(payload)
         self._schema.check(payload)
@@ -257,7 +257,7 @@ def encode_header(exchange: str, draft: Draft, *, mandatory: bool = False) -> Pu
 
 
 def _job_check(schema: Schema | None) -> JobCheck:
-    from pulsekit.treeherder.message_check import JobCheck  # few programs need it
+    from pulsekit.treeherder.message_check import JobCheck  # imported late: few programs need it
 
     return JobCheck("strict" if schema is not None and schema.name == TODAY else "treeherder")
 
@@ -290,7 +290,7 @@ def check_types(draft: Draft) -> None:
 
 
 def _pair(item: object) -> tuple[Any, Any]:
-    """Return a pair that is no tuple, or raise a TypeError: a dict or a str of length two can be unpacked, too."""
+    """Return a pair that is not a tuple. Raise a TypeError for a dict or str of length two, which could be unpacked."""
     if isinstance(item, list | tuple) and len(item) == 2:
         return item[0], item[1]
     raise TypeError(f"a message is a pair (payload, routing key) or a Draft, not {item!r:.80}")

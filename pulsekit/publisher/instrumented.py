@@ -1,4 +1,4 @@
-"""Messages whose publishing is observed by instrumentations. Other publishers do not load this module."""
+"""Messages that instrumentations observe. Publishers without instrumentation do not import this module."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["InstrumentedEncoder"]
 
 
 class InstrumentedEncoder(Encoder):
-    """An encoder that calls `on_publish` for each message, and adds the headers that it returns."""
+    """An encoder that calls `on_publish` for each message, and adds the returned headers."""
 
     def __init__(self, exchange: str, schema: Schema | None, hooks: Hooks, *, lint: bool = False) -> None:
         super().__init__(exchange, schema, lint=lint)
@@ -51,7 +51,7 @@ class InstrumentedEncoder(Encoder):
 
 
 class _Message(PendingMessage):
-    """A message that calls `on_outcome`, before the program gets the receipt."""
+    """A message that calls `on_outcome` before the program gets the receipt."""
 
     __slots__ = ("began", "details", "hooks")
 

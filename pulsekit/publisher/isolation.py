@@ -1,17 +1,18 @@
 """Find the message for which the broker closes a channel.
 
 Plan: channel.close reports that the broker refused a message, but not which one (see `_amqp.closes`). The broker
-handles messages in order and ignores all messages behind the refused one, so the refused message has no answer. If it
-is the only message without an answer, it is found. Otherwise the sender sends the messages without an answer again, in
-groups of half their number, each group after the answers to the previous one. The group with the refused message closes
-the channel again, and the next groups are smaller, until the message is alone. Each group that is answered doubles the
-size of the next group, up to the number of messages at the first close. Then groups have no limit again.
+handles messages in order and ignores all messages after the refused message, so the refused message is unanswered. If
+there is only one unanswered message, it is the refused one. Otherwise, the sender sends the unanswered messages again,
+in groups of half their number. It sends a group after the previous group is answered. For the group with the refused
+message, the broker closes the channel again, and the size is halved again, until the group has only the refused
+message. When a group is answered, the size of the next group doubles, up to the number of messages at the first close.
+Then the size is not limited any more.
 
-Invariants: `size` is None if groups have no limit, and at least 1 otherwise. `group` has the messages of the current
-group without an answer. For n messages without an answer, at most about 2·log2(n) channels close for each refused
-message, and a message is sent again on each of them at most once.
+Invariants: `size` is None if groups have no limit, and at least 1 otherwise. `group` has the unanswered messages of the
+current group. For n unanswered messages, about 2·log2(n) channels close at most for each refused message, and a message
+is sent at most once on each channel.
 
-Example: A, B, C and D have no answer when the channel closes because of C. A and B are sent (size 2) and
+Example: A, B, C and D are unanswered when the channel closes because of C. A and B are sent (size 2) and
 confirmed. C, D and two more messages are sent (size 4), and the channel closes. C and D are sent (size 2), and the
 channel closes. C is sent alone (size 1), and the channel closes: the broker refused C. D follows alone, then two.
 """
@@ -29,7 +30,7 @@ MessageT = TypeVar("MessageT")
 
 
 class Isolation(Generic[MessageT]):
-    """The groups in which messages are sent after the broker refused one of them; see the module.
+    """The groups in which messages are sent after the broker refused one of them, see the module.
 
     Attributes:
         size: how many messages the next group may have, or None without a limit.
@@ -37,14 +38,14 @@ class Isolation(Generic[MessageT]):
 
     def __init__(self) -> None:
         self.size: int | None = None
-        self._enough = 0  # the size from which on groups have no limit again
+        self._enough = 0  # when a group reaches this size, groups have no limit
         self._group: set[MessageT] = set()
 
     def closed(self, unanswered: Sequence[MessageT]) -> MessageT | None:
-        """Return the refused message if it is known; otherwise reduce the size of the groups.
+        """Return the refused message if it is known. Otherwise, reduce the size of the groups and return None.
 
         Args:
-            unanswered: the messages that were sent on the closed channel and have no answer.
+            unanswered: the unanswered messages of the closed channel.
         """
         self.abandon()
         if len(unanswered) == 1:
@@ -55,7 +56,7 @@ class Isolation(Generic[MessageT]):
         return None
 
     def abandon(self) -> None:
-        """Forget the current group: its channel is gone."""
+        """Drop the current group, because its channel is closed."""
         self._group.clear()
 
     def split(self, messages: list[MessageT]) -> tuple[list[MessageT], list[MessageT]]:
@@ -69,7 +70,7 @@ class Isolation(Generic[MessageT]):
         return now, messages[self.size :]
 
     def answered(self, message: MessageT) -> bool:
-        """Remove an answered or timed-out message from the group; return whether it was the last of the group."""
+        """Remove an answered or timed-out message from the group. Return whether it was the last one of the group."""
         if message not in self._group:
             return False
         self._group.discard(message)

@@ -1,4 +1,4 @@
-"""Publish the messages of a plan, with a receipt for each message and each rejected payload."""
+"""Publish the messages of a plan, with a receipt for each message and each refused payload."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class PlannedPublish:
 
     Args:
         publisher: the publisher, for the exchange of the plan.
-        keep_going: whether to continue after a rejected payload.
+        keep_going: whether to continue after a refused payload.
 
     Attributes:
-        stopped: whether a rejected payload ended the publish.
+        stopped: whether a refused payload ended the publish.
         finished: the number of payloads whose messages all have receipts.
-        resume: the number of payloads to skip in order to continue later: `finished`, without the last payloads that
-            the broker did not answer.
+        resume: the number of payloads to skip in order to continue later. This is `finished`, minus the last payloads
+            that the broker did not answer.
     """
 
     def __init__(self, publisher: Publisher, *, keep_going: bool = True) -> None:
@@ -48,8 +48,8 @@ class PlannedPublish:
         self.resume: int = 0
         self._publisher = publisher
         self._keep_going = keep_going
-        # In the order of the payloads: the receipt of a rejected payload, or for each message that was passed to the
-        # publisher, whether it is the last message of its payload.
+        # In the order of the payloads: the receipt of a refused payload, or for each message passed to the publisher,
+        # whether it is the last message of its payload.
         self._order: deque[Receipt | bool] = deque()
 
     async def send(
@@ -58,14 +58,14 @@ class PlannedPublish:
         *,
         window: int = WINDOW,
     ) -> AsyncGenerator[Receipt, None]:
-        """Publish, and yield receipts in the order of the payloads. The receipt of a rejected payload has the index -1.
+        """Publish, and yield receipts in the order of the payloads. The receipt of a refused payload has the index -1.
 
         Args:
             planned: the result of the plan for each payload, read while messages are confirmed.
-            window: the largest number of unconfirmed messages.
+            window: the maximum number of unconfirmed messages.
 
         Raises:
-            NetworkError: Raised when the broker has answered no message for the timeout of a message; see
+            NetworkError: Raised when the broker has answered no message for the duration of the timeout, see
                 `stop_when_silent` of `Publisher.publish_many`.
         """
         messages = self._streamed(planned) if isinstance(planned, AsyncIterable) else self._messages(planned)

@@ -1,4 +1,4 @@
-"""Plan a publish: the messages and routing keys of each payload, or the reason why the payload is rejected.
+"""Plan a publish: the messages and routing keys of each payload, or the reason why the payload is refused.
 
     plan = PublishPlan("exchange/me/v1/jobs", destinations=("treeherder",), schema=load_schema("pulse-job"))
     plan.take(document)     # the messages of a payload, or a RefusedPayload
@@ -48,7 +48,7 @@ _check_key = lru_cache(1024)(check_key)
 
 @lru_cache(1024)
 def _context(key: str | None, rule: Rule | None, profile: Profile) -> Context:
-    """Return the context of a job that is sent as JSON with a routing key."""
+    """Return the context of the verdict on a job that is sent as JSON with a routing key."""
     return Context(content_type=JSON_TYPE, routing_key=key, rule=rule, profile=profile)
 
 
@@ -95,8 +95,8 @@ class PlannedMessages:
         messages: one message for each routing key.
         verdict: the verdict on the job, or None if the payload is not a job or was not judged.
         source: the file of the payload.
-        plain: whether a message has the payload as it is written in the file.
-        dropped: the fields of a record that are not sent, see `Draft.from_record`.
+        plain: whether the body of a message is exactly the text in the file.
+        dropped: the fields of a record that are omitted, see `Draft.from_record`.
     """
 
     messages: list[PlannedMessage]
@@ -118,7 +118,7 @@ class PlannedMessages:
 
 
 def _check_writable(payload: Any, verdict: PlacedVerdict | None) -> None:
-    """Reject a payload that the publisher cannot encode, before the publisher sends other messages.
+    """Refuse a payload that the publisher cannot encode, before the publisher sends other messages.
 
     Raises:
         RefusedJob: Raised when a job cannot be encoded as JSON.
@@ -169,7 +169,7 @@ class PublishPlan:
         key: the routing key of all messages, or None.
         destinations: the requested destinations. Each payload becomes one message for each destination.
         defaults: the destinations of payloads without a routing key, if no destination is requested.
-        schema: the schema of the payloads, or None. For Treeherder's schema, the verdict of the judge decides.
+        schema: the schema of the payloads, or None. For Treeherder's schema, the judge is used instead.
         profile: the profile of the schema.
         edits: the changes to payloads before they are judged, or None.
         judge: the judge of jobs. The default for Treeherder's schema applies all rules.
@@ -177,7 +177,7 @@ class PublishPlan:
         reserved: whether the registered projects end with the reserved word, or None if it is unknown.
         force: whether to publish payloads that violate the schema or that Treeherder would drop.
         extra_properties: the additions to every message, or None.
-        keep: the fields of records that are sent although they are of another publisher, see `Draft.from_record`.
+        keep: the fields of records that are sent although they are omitted by default, see `Draft.from_record`.
     """
 
     exchange: str
@@ -204,7 +204,7 @@ class PublishPlan:
         """Return the messages of one payload, or the reason why it cannot be published.
 
         Args:
-            document: the payload. An unreadable document is rejected.
+            document: the payload. An unreadable document is refused.
             checked: whether the payload is known to be valid.
 
         Raises:
@@ -232,7 +232,7 @@ class PublishPlan:
 
         Args:
             value: the payload, or a record of a message.
-            document: the document of the value, from which errors get a line and column.
+            document: the document of the value, which has the positions for errors.
             checked: whether the payload is known to be valid.
             line: the line of the payload, if there is no document.
             size: the size of the payload in bytes, if it is known.
@@ -319,7 +319,7 @@ class PublishPlan:
         return keys, verdict
 
     def _described(self, record: Record | None, context: Context) -> Context:
-        """Return a context with the properties of the message that will be sent."""
+        """Return the context with the properties of the message that will be sent."""
         from pulsekit.publisher.encoder import Draft
 
         draft = self._extended(Draft(None, "") if record is None else Draft.from_record(record))
@@ -339,7 +339,7 @@ class PublishPlan:
         return self._made_keys(None if self.key is not None else decode_body(body), None)
 
     def _keys(self, opened: OpenedPayload) -> list[str]:
-        """Return the routing keys of a payload, which is decoded only if they depend on it."""
+        """Return the routing keys of a payload. The payload is decoded only if they depend on it."""
         own = None if opened.record is None else opened.record.routing_key
         made = self.key is None and (own is None or self.destinations)
         return self._made_keys(opened.value if made else None, own)

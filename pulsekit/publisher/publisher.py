@@ -1,4 +1,4 @@
-"""Publish messages to one exchange, and return a receipt for each.
+"""Publish messages to one exchange, and return a receipt for each message.
 
 `Encoder` validates and encodes a message, `Sender` sends it and settles it with an outcome, and `PublishWindow` keeps
 the messages of one `publish_many` in order.
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 __all__ = ["Publisher"]
 
 PUBLISH_TIMEOUT = 60.0  # seconds until every publish has an outcome
-DRAIN_TIMEOUT = 10.0  # seconds that closing waits for confirms
+DRAIN_TIMEOUT = 10.0  # seconds that `close` waits for confirms
 WINDOW = 256  # messages in flight; more do not increase the rate, see docs/performance.md
 
-_PREPARE_TIME = 0.0005  # seconds of encoding beyond a full window, before the event loop reads answers
+_PREPARE_TIME = 0.0005  # seconds of encoding when the window is full, before the event loop may read answers
 
 
 class Publisher:
@@ -55,8 +55,8 @@ class Publisher:
 
     Attributes:
         exchange: the name of the exchange.
-        mandatory: whether a message that the broker cannot route to any queue is returned, instead of confirmed and
-            discarded. `publish` and `publish_many` can override it.
+        mandatory: whether the broker returns a message that it cannot route to any queue, instead of confirming and
+            discarding it. `publish` and `publish_many` can override it.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Publisher:
 
     @property
     def closed(self) -> bool:
-        """Whether the publisher was closed, by `close` or with its connection."""
+        """Whether the publisher was closed, either by `close` or with its connection."""
         return isinstance(self._sender.failure, NotOpen)
 
     @property
@@ -100,7 +100,7 @@ class Publisher:
 
     @property
     def recreated(self) -> int:
-        """How many times the user's exchange was created again after a reconnect, because it had been deleted.
+        """How often the user's exchange was created again after a reconnect, because it had been deleted.
 
         The new exchange has no bindings. Until queues are bound to it, the broker discards messages.
         """
@@ -133,11 +133,11 @@ class Publisher:
         Args:
             payload: a JSON value, validated if the publisher has a schema; or the body as bytes, sent unchanged.
             routing_key: at most 255 bytes.
-            cc: further routing keys (the `CC` header).
-            headers: further headers.
+            cc: additional routing keys (the `CC` header).
+            headers: additional headers.
             properties: see `Draft`.
-            mandatory: whether an unroutable message is an error. By default the publisher's own setting.
-            timeout: seconds until the outcome, reconnecting included. By default the publisher's own setting.
+            mandatory: whether an unroutable message is an error. The default is the setting of the publisher.
+            timeout: seconds until the outcome, including reconnects. The default is the setting of the publisher.
 
         Returns:
             The receipt of the confirmed message.
@@ -186,10 +186,10 @@ class Publisher:
         mandatory: bool | None = None,
         timeout: float | None = None,
     ) -> PendingMessage:
-        """Accept a message as `publish` does, and call a function once `_result` has its receipt or error."""
+        """Accept a message for `publish`, and call a function when the message has a receipt or an error."""
         if timeout is not None:
             check_number("timeout", timeout)
-        item: Item = (payload, routing_key)  # whose encoded header the encoder keeps
+        item: Item = (payload, routing_key)  # the encoder caches the header of such a pair
         if cc != () or headers is not None or properties is not None:
             headers = {} if headers is None else headers
             item = Draft(payload, routing_key, cc, headers, Properties() if properties is None else properties)
@@ -204,11 +204,11 @@ class Publisher:
         return message
 
     def _flush(self) -> None:
-        """Write the accepted messages now, and not at the end of this iteration of the event loop."""
+        """Write the accepted messages now, instead of at the end of this iteration of the event loop."""
         self._sender.flush()
 
     def _result(self, message: PendingMessage) -> Receipt:
-        """Return the receipt of a message that was settled, or raise its error; see `publish`."""
+        """Return the receipt of a settled message, or raise its error, see `publish`."""
         receipt = message.result()
         if receipt.outcome is Outcome.UNKNOWN and isinstance(self._sender.failure, BrokerRefused):
             raise fresh(self._sender.failure)
@@ -223,28 +223,29 @@ class Publisher:
         timeout: float | None = None,
         stop_when_silent: bool = False,
     ) -> AsyncGenerator[Receipt, None]:
-        """Publish messages with many in flight, and yield their receipts in order, each as soon as it is known.
+        """Publish messages without waiting for each confirm, and yield receipts in the order of the messages.
 
-        No single message raises an exception: an invalid message has a receipt, too. Memory is bounded: at most
-        `window` messages are in flight, and as many are validated and encoded in advance, with bodies of 64 MiB in all.
-        If the iteration is stopped, messages in flight stay sent, and messages encoded in advance are not sent.
+        An invalid message has a receipt and raises no exception. Memory is bounded: at most `window` messages are in
+        flight, and as many are encoded in advance, with bodies of 64 MiB in all. If the iteration is stopped, messages
+        that are encoded in advance are not sent.
 
         Args:
             messages: (payload, routing key) pairs or drafts. An exception of this iterable is raised after the receipts
                 of the messages before it.
-            window: how many messages may be without an outcome.
+            window: the maximum number of messages without an outcome.
             mandatory: see `publish`.
             timeout: seconds for each message.
             stop_when_silent: whether to stop when a message has timed out and the broker has answered no message in
-                this time. Otherwise all messages are tried, each for its timeout.
+                this time. Otherwise, each message is tried until its timeout.
 
         Raises:
-            BrokerRefused: Raised when the broker refuses the exchange, the login or the virtual host, after the
-                receipts that are known by then.
+            BrokerRefused: Raised when the broker refuses the exchange, the login or the virtual host, once the known
+                receipts were yielded.
             NetworkError: Raised when the first connection fails, or when `stop_when_silent` applies and there are more
                 messages.
             ConfigurationError: Raised when the window is smaller than 1.
-            TypeError: Raised when a part of a message has a wrong type, after the receipts of the messages before it.
+            TypeError: Raised when a part of a message has a wrong type, once the receipts of the previous messages were
+                yielded.
         """
         self._sender.check()
         if self._sender.failure is not None:
@@ -280,7 +281,7 @@ class Publisher:
                     continue
                 if items is not None and publish_window.wanted:
                     self._prepare_some(items, publish_window)
-                    await asyncio.sleep(0)  # the event loop reads answers and sends heartbeats
+                    await asyncio.sleep(0)  # lets the event loop read answers and send heartbeats
                 else:
                     await publish_window.changed()
         finally:
@@ -305,7 +306,7 @@ class Publisher:
             window.end(error)
 
     async def _feed(self, items: AsyncIterable[Item], window: PublishWindow) -> None:
-        """Encode the messages of an asynchronous iterable as they are wanted; runs as one task."""
+        """Encode the messages of an asynchronous iterable when the window has capacity. This runs in a task."""
         index = 0
         until = self._sender.time() + _PREPARE_TIME
         try:
@@ -315,7 +316,7 @@ class Publisher:
                 self._fill_window(window)
                 self._sender.flush_soon()
                 if window.prepared and self._sender.time() >= until:
-                    await asyncio.sleep(0)  # the event loop reads answers, even if the iterable never waits
+                    await asyncio.sleep(0)  # lets the event loop read answers, even if the iterable never waits
                     until = self._sender.time() + _PREPARE_TIME
                 await window.wants_more()
             window.end(None)
@@ -323,7 +324,7 @@ class Publisher:
             window.end(error)
 
     def _fill_window(self, window: PublishWindow) -> None:
-        """Accept prepared messages, as far as the window has capacity."""
+        """Accept prepared messages while the window has capacity."""
         prepared = window.prepared
         try:
             for _ in range(min(window.capacity, len(prepared))):
@@ -342,11 +343,11 @@ class Publisher:
         """Wait for outstanding confirms, then close. Closing twice is fine.
 
         Args:
-            timeout: seconds to wait. Messages without an outcome by then are settled as unknown if they were sent, and
-                as timed out otherwise.
+            timeout: seconds to wait. After this time, messages without an outcome are settled: as unknown if they were
+                sent, else as timed out.
 
         Returns:
-            The receipts of those messages.
+            The receipts of the messages that had no outcome in time.
         """
         return await self._sender.close(timeout)
 

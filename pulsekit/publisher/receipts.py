@@ -33,9 +33,8 @@ class Receipt:
         outcome (Outcome): confirmed, returned, refused, timeout, unknown or invalid.
         resent (bool): whether the message was sent again after its connection or channel had closed. A queue may then
             contain it twice.
-        detail (str): the text of the broker, why the message is invalid, or what the message waited for until its
-            deadline; or empty.
-        problems (tuple[Problem, ...]): the schema violations of an invalid payload.
+        detail (str): the text of the broker, the reason why the message is invalid, what the message waited for until
+        its deadline, or empty. problems (tuple[Problem, ...]): the schema violations of an invalid payload.
         sent (bool): whether the message was written to a connection. If true, the message may arrive even after the
             deadline. If false, the message never arrives.
     """
@@ -57,7 +56,7 @@ class Receipt:
             MessageReturned: Raised when no queue is bound to the routing key.
             MessageRefused: Raised when the broker refused the message.
             PublishTimeout: Raised when the broker did not confirm before the deadline.
-            OutcomeUnknown: Raised when the message was sent, and may or may not have arrived.
+            OutcomeUnknown: Raised when the message was sent, but it is unknown whether it arrived.
             InvalidPayload: Raised when the payload violates the schema.
             InvalidMessage: Raised when AMQP cannot encode the message.
         """
@@ -100,7 +99,7 @@ class MessageRefused(PublishError):
     """Raised when the broker refused the message.
 
     If the receipt has a `detail`, the broker closed the channel because of this message (channel.close), for example
-    because of an invalid property or the size: correct the message. Otherwise a full queue rejected the message
+    because of an invalid property or the size: correct the message. Otherwise, a full queue rejected the message
     (basic.nack, with `overflow_rejects` of the publisher): publish the message again later.
     """
 
@@ -116,9 +115,9 @@ class PublishTimeout(PublishError):
 class OutcomeUnknown(PublishError):
     """Raised when the message was sent, and the connection was lost before the confirm.
 
-    Also raised after a negative confirm (basic.nack): either a full queue rejected the message, or the node of a queue
-    failed, although the queue may have stored the message. If the publisher has `overflow_rejects`, a negative confirm
-    of a message that was sent once raises `MessageRefused` instead.
+    Also raised after a negative confirm (basic.nack): a full queue rejected the message, or the node of a queue failed.
+    In the second case, the queue may have stored the message. If the publisher has `overflow_rejects`, a negative
+    confirm of a message that was sent once raises `MessageRefused` instead.
 
     The broker may have accepted the message: publish it again only if consumers can receive it twice.
     """

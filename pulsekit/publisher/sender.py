@@ -1,24 +1,23 @@
-"""Send encoded messages with confirms, across reconnects, and settle each with an outcome.
+"""Send encoded messages with confirms, and settle each message with an outcome, even after reconnects.
 
 Plan: a message is accepted, sent and settled.
 
-- `accept` adds the message to `pending`, which is ordered by acceptance, and to `_outbox`.
+- `accept` adds the message to `_outbox` and to `pending`, which is in the order of acceptance.
 - `flush` writes the outbox to the channel of the current epoch in one batch. It is called at the end of an iteration
   of the event loop, when 64 messages wait, or when the connection becomes writable again.
 - `_on_outcome` is called by the channel with the broker's answer, and `_settle` gives the message its receipt and
   removes it from `pending`.
 - `_run` opens a channel on each new connection, and another one if the broker closes the channel. The outbox then
   starts as a copy of `pending`: each message without a receipt is sent again, in order and with the same message id.
-- If the broker closed the channel because of a message, `isolation` finds it: the message is refused, and the others
-  are sent again.
-- One timer is set for the earliest deadline of `pending`.
+- If the broker closed the channel because of a message, `isolation` finds the message. It is refused, and the other
+messages are sent again. - One timer is set for the earliest deadline of `pending`.
 
-Invariants: `_outbox` is a part of `pending`, apart from messages that timed out since the last flush; a message gets
-exactly one receipt or error, at the latest at its deadline; while the broker accepts nothing, memory does not grow
-with time, because timed-out messages leave `_outbox` and the channel.
+Invariants: `_outbox` is a part of `pending`, except for messages that timed out since the last flush. A message gets
+exactly one receipt or error, at its deadline at the latest. Memory does not grow while the broker accepts no messages,
+because timed-out messages are removed from `_outbox` and the channel.
 
 Example: messages A and B are sent on connection 1, and A is confirmed. The connection is lost. The channel reports
-UNKNOWN for B, which stays pending. On connection 2, B is sent again and confirmed: its receipt says `resent`.
+UNKNOWN for B, which stays pending. On connection 2, B is sent again and confirmed. `resent` is true in its receipt.
 """
 
 from __future__ import annotations
@@ -60,12 +59,12 @@ _MIN_TIMER = 0.01  # seconds between two checks of deadlines
 
 
 class Sender:
-    """The messages of one publisher from acceptance to outcome; see the module.
+    """The messages of one publisher from acceptance to outcome, see the module.
 
     Attributes:
         pending: the messages that were accepted and have no outcome yet, in order.
-        failure: why no more messages are accepted, or None.
-        silent: whether the broker has answered no message since one was accepted that has timed out.
+        failure: the reason why no more messages are accepted, or None.
+        silent: True if a message has timed out, and the broker has answered no message since it was accepted.
         time: the clock of the deadlines.
     """
 
@@ -82,7 +81,7 @@ class Sender:
         self.failure: PulsekitError | None = None
         self.silent = False
         self._answers = 0  # messages that the broker has answered
-        self.time = monotonic  # the clock of the event loop, once it runs
+        self.time = monotonic  # the clock of the event loop, after the start
         self._connection = connection
         self._tasks = tasks
         self._exchange = exchange
@@ -90,7 +89,7 @@ class Sender:
         self._channels: ChannelOpener[PendingMessage] = ChannelOpener(exchange, on_recreated)
         self._isolation: Isolation[PendingMessage] = Isolation()
         self._outbox: list[PendingMessage] = []
-        self._timer: asyncio.TimerHandle | None = None  # for the earliest deadline
+        self._timer: asyncio.TimerHandle | None = None  # the timer for the earliest deadline
         self._timer_at = inf
         self._flushing = False
         self._channel: PublishChannel[PendingMessage] | None = None
@@ -101,11 +100,11 @@ class Sender:
 
     @property
     def recreated(self) -> int:
-        """How many times the exchange was created again after it had been deleted."""
+        """How often the exchange was created again after it had been deleted."""
         return self._channels.recreated
 
     async def open(self) -> None:
-        """Connect and declare the exchange, if that has not happened yet.
+        """Connect and declare the exchange, unless this is already done.
 
         Raises:
             PulsekitError: Raised when the connection or the declaration fails, or the sender is closed.
@@ -164,7 +163,7 @@ class Sender:
         message.deadline, message.answers = self.time() + message.timeout, self._answers
         if message.deadline < self._timer_at:
             self._set_timer(message.deadline)
-        if self._channel is not None:  # otherwise the next channel starts with all pending messages
+        if self._channel is not None:  # without a channel, the next one starts with all pending messages
             self._outbox.append(message)
 
     def flush_soon(self) -> None:
@@ -179,7 +178,7 @@ class Sender:
         """Write the outbox, if a channel is open and writable."""
         self._flushing = False
         if not self._outbox or self._channel is None or not self._channel.writable:
-            return  # the next channel flushes, or this one once it is writable again
+            return  # flushed by the next channel, or when this one is writable again
         batch, self._outbox = self._outbox, []
         batch = [message for message in batch if not message.settled]
         if self._channel.link.frame_max < FRAME_MAX:
@@ -206,7 +205,7 @@ class Sender:
         channel.send(batch)
 
     def _fits(self, message: PendingMessage, frame_max: int) -> bool:
-        """Return whether the content header fits into a frame of this broker; if not, settle the message as invalid."""
+        """Return whether the content header fits into a frame of this broker. If not, settle the message as invalid."""
         size = message.header.size + len(message.message_id) + 8
         if size > frame_max:
             detail = f"the headers and properties have {size} bytes; this broker allows {frame_max}"
@@ -216,10 +215,10 @@ class Sender:
     def _on_outcome(self, message: PendingMessage, outcome: Outcome, detail: str = "") -> None:
         message.in_flight = False
         if outcome is Outcome.UNKNOWN:
-            return  # it is sent again on the next channel
+            return  # the message is sent again on the next channel
         self.silent = False
         self._answers += 1
-        if message.receipt is None:  # otherwise it has timed out
+        if message.receipt is None:  # the message has not timed out
             if outcome is Outcome.REFUSED:
                 outcome, detail = self._on_nack(message)
             self._settle(message, outcome, detail)
@@ -227,7 +226,7 @@ class Sender:
             self.flush_soon()
 
     def _on_nack(self, message: PendingMessage) -> tuple[Outcome, str]:
-        """Return the outcome of a negative confirm: REFUSED if only a full queue sends one, and there is one copy."""
+        """Return the outcome after a negative confirm. REFUSED if `overflow_rejects`, and the message was sent once."""
         if message.sends > 1:
             return Outcome.UNKNOWN, "negative confirm of the second copy; the first may have arrived"
         if not self._overflow_rejects:
@@ -250,13 +249,13 @@ class Sender:
         self._timer, self._timer_at = None, inf
         now = asyncio.get_running_loop().time()
         for message in [message for message in self.pending if message.deadline <= now]:
-            # If the message was sent on a lost connection, the broker may have it.
+            # If the message was sent on a lost connection, it may have arrived.
             lost = message.sends > 0 and not message.in_flight
             self.silent = self.silent or self._answers == message.answers
             self._settle(message, Outcome.UNKNOWN if lost else Outcome.TIMEOUT, self._wait_words(message))
             if self._isolation.answered(message):
                 self.flush_soon()
-        # Free the memory of settled messages, even while the broker accepts or confirms nothing.
+        # Free the memory of settled messages, even while the broker accepts or confirms no messages.
         self._outbox = [message for message in self._outbox if not message.settled]
         if self._channel is not None:
             self._channel.forget(lambda message: message.settled)
@@ -264,7 +263,7 @@ class Sender:
             self._set_timer(max(now + _MIN_TIMER, min(message.deadline for message in self.pending)))
 
     def _wait_words(self, message: PendingMessage) -> str:
-        """Describe whether a message without an answer was sent, and what it waited for."""
+        """Return words that say whether an unanswered message was sent, and what it waited for."""
         if self._channel is None:
             connected = self._connection.state in {State.READY, State.BLOCKED}
             waited = "no channel on the connection" if connected else "no connection to the broker"
@@ -322,14 +321,14 @@ class Sender:
     def _isolate(self, channel: PublishChannel[PendingMessage], close: Close) -> None:
         """Settle the message for which the broker closed the channel, or reduce the groups until it is known."""
         unanswered = channel.unanswered
-        if channel.forgot:  # `unanswered` is incomplete: even its only message may not be the refused one
+        if channel.forgot:  # `unanswered` is incomplete, so its only message may not be the refused one
             unanswered *= 2
         refused = self._isolation.closed(unanswered)
         if refused is not None and not refused.settled:
             self._settle(refused, Outcome.REFUSED, close.text)
 
     async def _pause(self, link: Link, seconds: float, error: PulsekitError) -> float:
-        """Wait before another channel is opened on the same connection; return the seconds for the next time."""
+        """Wait before another channel is opened on the same connection. Return the seconds of the next wait."""
         first = seconds == _FIRST_PAUSE and not link.is_lost
         log.log(logging.WARNING if first else logging.DEBUG, "%s; trying again", error)
         with contextlib.suppress(TimeoutError):
@@ -338,7 +337,7 @@ class Sender:
         return _FIRST_PAUSE if link.is_lost else min(_MAX_PAUSE, seconds * 2)
 
     def _fail(self, error: PulsekitError) -> None:
-        """Stop finally: messages that were sent are settled as unknown, the others get the error."""
+        """Stop permanently. Messages that were sent are settled as unknown, and the others get the error."""
         if self.failure is None:
             self.failure = error
         if self._ready is not None and not self._ready.done():

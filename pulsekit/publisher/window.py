@@ -1,17 +1,17 @@
-"""The messages of one `publish_many`: in order, in flight up to a limit, and encoded in advance.
+"""The messages of one `publish_many`, in order. Some are in flight, and some are encoded in advance.
 
-Plan: messages move from the iterable to `prepared` (encoded, not sent), from there to `_messages` (accepted and sent),
-and leave it from the left as receipts. Encoding in advance means that the next messages are ready when confirms
-arrive: the broker does not wait while payloads are validated.
+Plan: messages move from the iterable to `prepared` (encoded, not sent), and from `prepared` to `_messages` (accepted
+and sent). Their receipts are removed from the left of `_messages`. Because messages are encoded in advance, they are
+ready when confirms arrive, and the broker does not wait while payloads are validated.
 
     iterable ──wanted──▶ prepared ──capacity──▶ _messages ──pop_receipts──▶ caller
 
-Invariants: each of the two queues has at most `size` messages; both together have bodies of at most `MAX_BYTES` and one
-message, apart from bodies below `_LARGE`, which are not counted; receipts leave in the order of the iterable. Only the
-oldest message wakes the waiting task, since no receipt can leave before its own.
+Invariants: each of the two queues has at most `size` messages; both together have bodies of at most `MAX_BYTES` plus
+one message, where bodies below `_LARGE` are not counted; receipts are returned in the order of the iterable. Only the
+oldest message wakes the waiting task, because its receipt must be returned first.
 
 Example: size 2. A and B are in flight, C is prepared. B is confirmed: nothing happens. A is confirmed: the task wakes,
-the receipts of A and B leave, C is accepted, and two more messages are wanted from the iterable.
+the receipts of A and B are returned, C is accepted, and two more messages are requested from the iterable.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["PendingMessage", "PublishWindow", "UnsentMessage"]
 
 
-MAX_BYTES = 64 * 1024 * 1024  # of the bodies of one `publish_many`
-_LARGE = 64 * 1024  # bytes of a body that is counted; smaller bodies, in two default windows, have at most 32 MiB
+MAX_BYTES = 64 * 1024 * 1024  # bytes of the bodies of one `publish_many`
+_LARGE = 64 * 1024  # bytes; smaller bodies are not counted: in two default windows, they have at most 32 MiB
 
 
 class PendingMessage(OutgoingMessage):
@@ -46,7 +46,7 @@ class PendingMessage(OutgoingMessage):
         index: the position among the messages of one `publish_many`.
         timeout: seconds from acceptance to the deadline.
         deadline: the deadline on the clock of the event loop.
-        answers: how many messages the broker had answered when this one was accepted.
+        answers: how many messages the broker had answered when this message was accepted.
         sends: the number of channels on which the message was sent.
         in_flight: whether the message was sent on the current channel and has no answer yet.
         on_settled: called once the message has a receipt or an error.
@@ -88,7 +88,7 @@ class PendingMessage(OutgoingMessage):
         return self.receipt is not None or self.error is not None
 
     def settle(self, outcome: Outcome, detail: str) -> None:
-        """Set the receipt, and free the body: a late message may stay referenced by its channel."""
+        """Set the receipt, and free the body, because the channel may keep a reference to a late message."""
         to = self.header
         self.receipt = Receipt(
             self.index, self.id, to.exchange, to.routing_key, outcome, self.sends > 1, detail, sent=self.sends > 0
@@ -98,7 +98,7 @@ class PendingMessage(OutgoingMessage):
             self.on_settled()
 
     def fail(self, error: PulsekitError) -> None:
-        """Set an error instead of a receipt; the message was not sent."""
+        """Set an error instead of a receipt. The message was not sent."""
         self.error = error
         if self.on_settled is not None:
             self.on_settled()
@@ -112,7 +112,7 @@ class PendingMessage(OutgoingMessage):
 
 
 class UnsentMessage:
-    """The receipt of an invalid message, at the position of the message."""
+    """The receipt of an invalid message, in the place of the message."""
 
     __slots__ = ("receipt",)
 
@@ -125,16 +125,16 @@ class UnsentMessage:
 
 
 class PublishWindow:
-    """The messages of one `publish_many`; see the module.
+    """The messages of one `publish_many`, see the module.
 
     Attributes:
-        size: how many messages may be without a receipt, and how many may be prepared in addition.
+        size: the maximum number of messages without a receipt, and also of prepared messages.
         mandatory: whether the broker returns messages that it cannot route.
         timeout: seconds for each message.
-        prepared: messages that are encoded and not accepted yet.
+        prepared: messages that are encoded, but not yet accepted.
         ended: whether the iterable has no more messages.
         failure: the exception of the iterable, or None.
-        full: whether the bodies reach `MAX_BYTES`, so that no more messages may be prepared.
+        full: whether the bodies reach `MAX_BYTES`. If so, no more messages may be prepared.
     """
 
     def __init__(self, size: int, *, mandatory: bool, timeout: float) -> None:
@@ -146,7 +146,7 @@ class PublishWindow:
         self.failure: Exception | None = None
         self.full = False
         self._large: dict[PendingMessage | UnsentMessage, int] = {}  # sizes of large bodies without a receipt
-        self._messages: deque[PendingMessage | UnsentMessage] = deque()  # accepted, receipt not returned yet
+        self._messages: deque[PendingMessage | UnsentMessage] = deque()  # accepted, receipt not returned
         self._waiting: asyncio.Future[None] | None = None
         self._wanting = asyncio.Event()
 
@@ -179,7 +179,7 @@ class PublishWindow:
             self._wake_for(message)
 
     def pop_receipts(self) -> list[Receipt]:
-        """Return the receipts of the oldest messages, up to the first message without one.
+        """Return the receipts of the oldest messages, up to the first message without a receipt.
 
         Raises:
             PulsekitError: Raised when the oldest message has an error instead of a receipt.
@@ -199,7 +199,7 @@ class PublishWindow:
         return known
 
     def end(self, failure: Exception | None) -> None:
-        """Set `ended`, and the exception of the iterable if there was one."""
+        """Set `ended` and `failure`, the exception of the iterable."""
         self.ended = True
         self.failure = failure
         self._wake()
