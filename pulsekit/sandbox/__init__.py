@@ -1,7 +1,7 @@
 """Pulse on your own machine: an AMQP 0-9-1 broker in memory, for experiments, tests and CI.
 
-`codec` reads and writes bytes. `model` has exchanges, queues and messages. `protocol` answers AMQP methods with them.
-`server` connects sessions to sockets, and `sandbox` is the interface for users. Only the last two import asyncio.
+`codec` reads and writes bytes. `model` has exchanges, queues and messages. `protocol` handles AMQP methods. `server`
+connects sessions to sockets, and `sandbox` is the interface for users. Only the last two import asyncio.
 """
 
 from __future__ import annotations

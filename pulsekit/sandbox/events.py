@@ -1,4 +1,4 @@
-"""Events: what happens in the sandbox, for its screen and for tests."""
+"""Events in the sandbox, for its output and for tests."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class Event:
     """One event.
 
     Attributes:
-        kind: what happened.
+        kind: the kind of the event.
         vhost: the virtual host.
-        user: the user who caused the event; empty if the broker did.
+        user: the user who caused the event. Empty if the broker caused it.
         exchange: name of the exchange, if the event concerns one.
         queue: name of the queue, if the event concerns one.
         routing_key: routing key of the message or the binding.
         message: the message, if the event concerns one.
-        detail: more, as text: a reply text, the reason of a dead letter, a depth.
-        count: the number of queues that a message reached, or of messages in a queue.
+        detail: a text with details: a reply text, the reason of a dead letter, or a depth.
+        count: the number of queues that received a message, or of messages in a queue.
     """
 
     kind: Kind

@@ -1,7 +1,7 @@
-"""The guardian: it limits the length of queues, as PulseGuardian does.
+"""The guardian, which limits the length of queues as PulseGuardian does.
 
-Every few seconds it counts the ready and unacknowledged messages of each queue. Over the first limit it warns the
-owner, once. Over the second limit it deletes the queue and cancels the consumers. See `monitor_queues` in
+Every few seconds, the guardian counts the ready and unacknowledged messages of each queue. Above the first limit, it
+warns the owner once. Above the second limit, it deletes the queue and cancels the consumers. See `monitor_queues` in
 pulseguardian/guardian.py of https://github.com/mozilla-services/pulseguardian.
 """
 
@@ -25,7 +25,7 @@ __all__ = ["Guardian", "GuardianLimits"]
 
 @dataclass(frozen=True, slots=True)
 class GuardianLimits:
-    """The limits of the guardian; the defaults are PulseGuardian's, and production had other limits at times.
+    """The limits of the guardian. The defaults are PulseGuardian's. In production, the limits were different at times.
 
     Attributes:
         warn: messages above which the owner is warned.
@@ -46,7 +46,7 @@ class GuardianLimits:
 
 
 class Guardian:
-    """Checks the queues of a broker."""
+    """A periodic check of the queues of a broker."""
 
     def __init__(self, broker: Broker, limits: GuardianLimits) -> None:
         self._broker = broker

@@ -1,8 +1,8 @@
 """Refusals: the reply code and text with which the broker closes a channel or a connection.
 
 AMQP 0-9-1 §4.10 divides reply codes into soft errors, which close the channel, and hard errors, which close the
-connection. Any part of the broker raises a Refusal, and the session sends Channel.Close or Connection.Close. The texts
-are those of RabbitMQ 3.10, because clients compare them.
+connection. Any part of the broker can raise a Refusal. The session then sends Channel.Close or Connection.Close. The
+texts are those of RabbitMQ 3.10, because clients compare them.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _SOFT = frozenset({311, 312, 313, 403, 404, 405, 406})
 
 
 class Refusal(Exception):
-    """Raised when the broker has to close a channel or a connection.
+    """Raised when the broker must close a channel or a connection.
 
     Attributes:
         code: the AMQP reply code.
-        text: the reply text: the name of the code and the explanation.
+        text: the reply text, which has the name of the code and an explanation.
         soft: True if only the channel is closed.
     """
 

@@ -1,4 +1,4 @@
-"""Releases of RabbitMQ: what clients see of the differences between 3.10.8 and 4.0.5.
+"""Releases of RabbitMQ: the differences between 3.10.8 and 4.0.5 that clients can see.
 
 `tests/sandbox/versions.py` has the answers in which the two releases differ, and the tests ask both releases and the
 sandbox. Sources: the release notes of RabbitMQ 4.0 (https://github.com/rabbitmq/rabbitmq-server/releases/tag/v4.0.1)
@@ -23,20 +23,20 @@ class Release:
     """A release of RabbitMQ.
 
     Attributes:
-        version: as in the server properties.
-        protocol: the protocol header that answers an unknown protocol.
+        version: the version in the server properties.
+        protocol: the protocol header with which RabbitMQ answers an unknown protocol.
         mechanisms: the login mechanisms.
         max_message: bytes of the largest message body.
         names_permission: True if the text of a refusal has the missing permission.
         bad_type_closes_channel: True if an unknown type of exchange closes the channel, not the connection.
-        default_queue_type: the `x-queue-type` of a declaration without one, when declarations are compared. None means
-            that the argument is absent.
-        delivery_limit: how often a quorum queue without `x-delivery-limit` requeues a message; None is no limit.
-        negative_is_unlimited: True if a negative `x-delivery-limit` means no limit. If False, it drops a message at
-            its first requeue.
+        default_queue_type: the `x-queue-type` of a declaration that has none, when declarations are compared. None
+            means no default.
+        delivery_limit: how often a quorum queue without `x-delivery-limit` requeues a message. None means no limit.
+        negative_is_unlimited: True if a negative `x-delivery-limit` means no limit. If False, the queue drops a message
+            at its first requeue.
         counts_first_get: True if a first delivery by Basic.Get from a quorum queue has the header `x-delivery-count` 0.
-            All other first deliveries do not have this header.
-        last_death: True if a dead letter describes its last death in `x-last-death-*` and keeps the header `CC`.
+            Other first deliveries do not have this header.
+        last_death: True if a dead letter has the headers `x-last-death-*`, and its header `CC` is not removed.
     """
 
     version: str

@@ -34,24 +34,24 @@ __all__ = ["Sandbox"]
 
 
 class Sandbox:
-    """An AMQP 0-9-1 broker that behaves like Pulse; everything is in memory and ends with the block.
+    """An AMQP 0-9-1 broker that behaves like Pulse. All data are in memory, and are lost at the end of the block.
 
     Clients connect to `url(user)` without any change. `guest` with the password `guest` is the administrator. Every
-    other user has PulseGuardian's permissions and any password, unless `users` or `password` are given.
+    other user has PulseGuardian's permissions, and any password is accepted, unless `users` or `password` are given.
 
     Args:
-        host: address to listen on; any address except loopback needs a password.
-        port: 0 chooses a free port.
-        password: the password of all users, `guest` included, except those in `users`.
-        users: passwords by name; only these users and `guest` may log in.
+        host: the address to listen on. Any address except loopback needs a password.
+        port: the port to listen on. 0 means any free port.
+        password: the password of all users, including `guest`, except those in `users`.
+        users: passwords by name. Only these users and `guest` may log in.
         default_user: the user of commands that find this sandbox because no broker is configured.
         vhosts: names of the virtual hosts.
         guardian: the limits of the guardian, or None for no guardian.
         memory_limit: bytes of messages above which publishers are blocked.
         heartbeat: seconds that are proposed to clients.
         rabbitmq: the major version of RabbitMQ whose answers clients get: 3 for 3.10.8, 4 for 4.0.5.
-        history: how many events are kept for `events` and `wait`; 0 keeps none, which is faster.
-        on_event: called with every event, in the event loop; it must not block.
+        history: how many events are stored for `events` and `wait`. 0 stores none, which is faster.
+        on_event: called with every event, in the event loop. It must not block.
         on_change: called like `on_event`, but events about messages are not built for it.
 
     Raises:
@@ -136,7 +136,7 @@ class Sandbox:
 
     @property
     def port(self) -> int:
-        """The port that the sandbox listens on; known inside the block."""
+        """The port that the sandbox listens on, inside the block."""
         return self._port
 
     def url(self, user: str = ADMINISTRATOR, password: str | None = None, vhost: str = "/") -> str:
@@ -155,7 +155,7 @@ class Sandbox:
         return list(self._history)
 
     def seen(self, *kinds: Kind) -> list[Event]:
-        """Return the kept events of these kinds: `acked`, `nacked`, `dead-lettered`, `published`, …."""
+        """Return the stored events of these kinds: `acked`, `nacked`, `dead-lettered`, `published`, and others."""
         return [event for event in self._history if event.kind in kinds]
 
     async def wait(
@@ -166,12 +166,12 @@ class Sandbox:
         Args:
             kinds: such as `published`.
             count: the number of events.
-            where: a filter: only events for which it returns True count.
+            where: a function. Only events for which it returns True are counted.
             timeout: seconds.
 
         Raises:
             NotOpen: Raised when `history` is 0.
-            TimeoutError: Raised when there were fewer events; the text has their number.
+            TimeoutError: Raised when there were fewer events. The message has their number.
         """
         if not self._history.maxlen:
             raise NotOpen("waiting needs Sandbox(history=…)")
@@ -213,7 +213,7 @@ class Sandbox:
         properties: Basic.Properties | None = None,
         vhost: str = "/",
     ) -> int:
-        """Publish a message without a connection; return how many queues it was routed to.
+        """Publish a message without a connection. Return the number of queues to which it was routed.
 
         Raises:
             ConfigurationError: Raised when the exchange does not exist.
@@ -228,15 +228,15 @@ class Sandbox:
         return virtual_host.publish(target, Message.received(publish, header, body))[0]
 
     def cut(self, user: str | None = None) -> int:
-        """Abort the connections of one user or of all, as a network failure does; return how many."""
+        """Abort the connections of one user or of all users, as a network failure does. Return their number."""
         return self._each_connection(user, Connection.cut)
 
     def close_connections(self, code: int = 320, text: str = "closed by the sandbox", user: str | None = None) -> int:
-        """Close the connections of one user or of all with Connection.Close; return how many."""
+        """Close the connections of one user or of all users with Connection.Close. Return their number."""
         return self._each_connection(user, lambda connection: connection.session.close(code, text))
 
     def delete_queue(self, name: str, vhost: str = "/") -> bool:
-        """Delete a queue and cancel its consumers, as PulseGuardian does; return False if it does not exist."""
+        """Delete a queue and cancel its consumers, as PulseGuardian does. Return False if it does not exist."""
         virtual_host = self._virtual_host(vhost)
         queue = virtual_host.queues.get(name)
         if queue is None:
@@ -246,7 +246,7 @@ class Sandbox:
         return True
 
     def block(self, reason: str = "blocked on request") -> None:
-        """Block each publisher from its next publish on; clients receive Connection.Blocked."""
+        """Block each publisher at its next publish. Clients receive Connection.Blocked."""
         self._open_broker().block(reason)
 
     def unblock(self) -> None:

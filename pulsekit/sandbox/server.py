@@ -1,6 +1,6 @@
-"""The server: a socket for each session, and an alarm of the event loop for the timers.
+"""The server: a socket for each session, and an alarm in the event loop for the timers.
 
-A session calls `_wake` when it has output. `_wake` schedules one `_write`, so all answers and deliveries of an
+A session calls `_wake` when it has output. `_wake` schedules `_write`, so that all answers and deliveries of an
 iteration of the event loop are one write.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "Server"]
 
 _WRITE_BUFFER = 1 << 18
-_CLOSE_SECONDS = 0.5  # for clients to answer the last Connection.Close; on loopback they need milliseconds
+_CLOSE_SECONDS = 0.5  # for clients to answer the last Connection.Close, which takes milliseconds on loopback
 
 
 class Connection(asyncio.Protocol):
@@ -99,7 +99,7 @@ class Server:
     """A listening socket, and the alarm of the broker's timers.
 
     Args:
-        broker: the broker; its clock has to be that of the event loop.
+        broker: the broker. Its clock must be that of the event loop.
         heartbeat: seconds that are proposed to clients.
 
     Attributes:
@@ -119,7 +119,7 @@ class Server:
         self._all_closed: asyncio.Event | None = None
 
     def closed(self, connection: Connection) -> None:
-        """Forget a connection whose socket is closed."""
+        """Remove a connection whose socket is closed."""
         self.connections.discard(connection)
         if self._all_closed is not None and not self.connections:
             self._all_closed.set()

@@ -1,6 +1,6 @@
 """The bytes of the sandbox: frames, field tables and message properties.
 
-The client has another codec, in `pulsekit._amqp`. They stay separate, because the sandbox tests the client, and a
+The client has another codec, in `pulsekit._amqp`. The two are separate, because the sandbox tests the client, and a
 shared bug would stay hidden.
 """
 

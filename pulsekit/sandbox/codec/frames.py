@@ -47,17 +47,18 @@ _DELIVERY_TAG = struct.Struct(">QB")
 
 
 class Splitter:
-    r"""Divide a stream of bytes into frames.
+    r"""A splitter of a stream of bytes into frames.
 
     A frame is a type (1 byte), a channel (2), a length (4), a payload of that length and the end marker 0xCE (AMQP
     0-9-1 §4.2.3). TCP delivers it in any number of pieces. `split` puts the rest of the previous call before the new
-    bytes, steps over the complete frames by position, copies only their payloads, and keeps the rest.
+    bytes, finds the complete frames by position, copies only their payloads, and stores the rest.
 
     Invariants: `_rest` starts at the first byte of a frame. Unless the caller stopped early, it is at most 7 bytes
-    longer than `frame_max`, because a length is checked as soon as the seven bytes before the payload are there.
+    longer than `frame_max`, because a length is checked once the seven bytes before the payload have arrived.
 
-    A payload may be as large as `frame_max`, as in RabbitMQ, although the specification counts the 8 bytes around it.
-    amqpstorm sends such frames. The text of the refusal has the limit of the specification, as RabbitMQ's has.
+    A payload may be as large as `frame_max`, as in RabbitMQ, although in the specification the limit includes the 8
+    bytes around it. amqpstorm sends such frames. As in RabbitMQ, the text of the refusal contains the limit of the
+    specification.
 
     Example: `split(b"\x08\0\0\0\0\0\0\xce" + b"\x01\0")` yields `(8, 0, b"")`, a heartbeat, and keeps `b"\x01\0"`.
     """
@@ -72,7 +73,7 @@ class Splitter:
         If the caller closes the generator early, the next call continues with the next frame.
 
         Raises:
-            Refusal: Raised with 501 if the stream is not AMQP; nothing after these bytes can be read.
+            Refusal: Raised with 501 if the stream is not AMQP. Bytes after these cannot be read.
         """
         if self._rest:
             data = self._rest + data
@@ -108,7 +109,7 @@ def _erlang_binary(payload: bytes) -> str:
 
 
 class Publish(NamedTuple):
-    """The fields of a Basic.Publish; `address` is the encoded exchange and key, which Basic.Deliver repeats."""
+    """The fields of a Basic.Publish. `address` is the encoded exchange and key, which Basic.Deliver repeats."""
 
     exchange: str
     routing_key: str
@@ -119,7 +120,7 @@ class Publish(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def publish(payload: bytes) -> Publish:
-    """Decode a Basic.Publish; the cache helps because most publishers use few keys.
+    """Decode a Basic.Publish. The result is cached, because most publishers use few keys.
 
     Raises:
         Refusal: Raised when the fields do not fill the frame.
@@ -149,7 +150,8 @@ def decode(payload: bytes) -> Frame:
     (AMQP 0-9-1 §4.2.5.2): `bit` is the next bit of the octet `bits`, and 8 if the next bit starts a new octet.
 
     Raises:
-        Refusal: Raised with 501 if the method does not exist or its fields are malformed; 502 if a table is malformed.
+        Refusal: Raised with 501 if the method does not exist or its fields are malformed, with 502 if a table is
+            malformed.
     """
     if len(payload) < 4:
         raise Refusal(501, "cannot decode <<>>")
@@ -195,7 +197,7 @@ def _field(payload: bytes, offset: int, field: str) -> tuple[Any, int]:
 
 
 def encode(channel: int, method: type[Frame], *values: Any) -> bytes:
-    """Encode a method frame; the values are in the order of the method's fields."""
+    """Encode a method frame. The values are in the order of the method's fields."""
     parts = [method.index.to_bytes(4, "big")]
     bits, count = 0, 0
     for name, value in zip(method.__slots__, values, strict=True):
@@ -212,13 +214,13 @@ def encode(channel: int, method: type[Frame], *values: Any) -> bytes:
             parts.append(tables.encode_field(value)[1:])
         else:
             parts.append(tables.long_string(value)[1:])
-    if count:  # in every method a server sends, the bits come last and fit one octet
+    if count:  # in every method that a server sends, the bits are the last fields, and fit into one octet
         parts.append(bytes((bits,)))
     return frame(METHOD, channel, b"".join(parts))
 
 
 def short_string(value: str) -> bytes:
-    """Encode a short string; text over 255 bytes is truncated, as in RabbitMQ's reply texts."""
+    """Encode a short string. Text of more than 255 bytes is truncated, as in RabbitMQ's reply texts."""
     raw = value.encode("utf-8", "surrogateescape")
     if len(raw) > 255:
         raw = raw[:252].decode("utf-8", "ignore").encode() + b"..."
@@ -226,13 +228,13 @@ def short_string(value: str) -> bytes:
 
 
 def delivery(channel: int, consumer_tag: bytes, delivery_tag: int, redelivered: bool, address: bytes) -> bytes:  # noqa: FBT001
-    """Encode a Basic.Deliver; `consumer_tag` and `address` are encoded already."""
+    """Encode a Basic.Deliver. `consumer_tag` and `address` are already encoded."""
     payload = b"\x00\x3c\x00\x3c" + consumer_tag + _DELIVERY_TAG.pack(delivery_tag, redelivered) + address
     return _PREFIX.pack(METHOD, channel, len(payload)) + payload + _END
 
 
 def content(channel: int, header: bytes, body: bytes, frame_max: int) -> bytes:
-    """Encode content header and body; the body is divided into frames of at most `frame_max` bytes."""
+    """Encode content header and body. The body is divided into frames of at most `frame_max` bytes."""
     size, room = len(body), frame_max - 8
     head = _PREFIX.pack(HEADER, channel, len(header)) + header + _END
     if not size:

@@ -4,10 +4,10 @@ A content header is the class (2 bytes), a weight (2), the size of the body (8),
 value of each property whose flag is set. The highest bit is the flag of the first name in `_NAMES`: the flags 0x9000
 announce `content_type` and then `delivery_mode`. The two lowest bits are unused here and must be 0.
 
-A broker forwards properties unchanged. To decode and encode them again would change the width of numbers, so
-`Properties` only finds where each value starts and ends, keeps its bytes, and decodes what routing needs.
+A broker forwards properties unchanged. Decoding and encoding them would change the width of numbers. So `Properties`
+only finds where each value starts and ends, stores its bytes, and decodes the values that routing needs.
 
-Invariant: the values fill the header exactly; a byte too few or too many is a refusal.
+Invariant: the values fill the header exactly. Otherwise, the header is refused.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Properties:
 
         Args:
             size: length of the body.
-            changes: encoded values; that of `headers` is the fields of the table without its length.
+            changes: encoded values. The value of `headers` is the encoded fields of the table without its length.
         """
         fields: dict[str, bytes | None] = {**self._fields}
         for name, value in changes.items():

@@ -1,12 +1,12 @@
 r"""Field tables: decode with types, encode, and replace single fields (AMQP 0-9-1 §4.2.5.5 and RabbitMQ's errata).
 
-A field is a name (a short string), a type letter and a value whose length follows from the letter or precedes it:
-`b"\x01a" b"t" b"\x01"` is `{"a": True}`. Clients use different integer types for one number, and a broker must not
-change them. So `Table` keeps the type letters, and `set_field` and `drop_field` edit an encoded table: `_skip` finds
-the end of each value without decoding it, and all other fields keep their bytes.
+A field is a name (a short string), a type letter and a value. The letter determines the length of the value, or the
+length precedes the value: `b"\x01a" b"t" b"\x01"` is `{"a": True}`. Clients use different integer types for one number,
+and a broker must not change them. So `Table` keeps the type letters, and `set_field` and `drop_field` edit an encoded
+table: `_skip` finds the end of each value without decoding it, and all other fields keep their bytes.
 
-Invariants of decoding: `offset` only grows, and no value ends after the table around it. Nesting is limited, so that a
-hostile table causes a refusal and not a RecursionError.
+Invariants of decoding: `offset` only grows, and no value ends after the table that contains it. Nesting is limited, so
+that a hostile table causes a refusal and not a RecursionError.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ class Table(dict[str, Any]):
 
 
 class Timestamp(int):
-    """Seconds since 1970; the class makes `encode_field` choose the type `T`."""
+    """Seconds since 1970, which `encode_field` encodes with the type `T`."""
 
     __slots__ = ()
 
 
 def decode(data: bytes, offset: int = 0, end: int | None = None) -> Table:
-    """Decode the fields between two offsets; the length of the table precedes them.
+    """Decode the fields between two offsets. The length of the table precedes them.
 
     Raises:
         Refusal: Raised with 502 if the bytes are not a table, or are nested more than 64 levels deep.
@@ -74,7 +74,7 @@ def long_string(value: str) -> bytes:
 
 
 def encode_field(value: object) -> bytes:
-    """Encode a value with its type letter; integers have 64 bits, as in RabbitMQ's own headers."""
+    """Encode a value with its type letter. Integers have 64 bits, as in RabbitMQ's own headers."""
     if isinstance(value, bool):
         return b"t\x01" if value else b"t\x00"
     if isinstance(value, Timestamp):
@@ -93,14 +93,14 @@ def encode_field(value: object) -> bytes:
 
 
 def set_field(fields: bytes, name: str, value: bytes, *, first: bool = True) -> bytes:
-    """Return encoded fields with one of them replaced or added; `value` starts with its type letter."""
+    """Return encoded fields in which one field is replaced or added. `value` starts with its type letter."""
     others = drop_field(fields, name)
     field = _key(name) + value
     return field + others if first else others + field
 
 
 def drop_field(fields: bytes, name: str) -> bytes:
-    """Return encoded fields without the field `name`; the others keep their bytes and order."""
+    """Return encoded fields without the field `name`. The bytes and the order of other fields do not change."""
     key, offset = name.encode(), 0
     kept = bytearray()
     try:

@@ -1,4 +1,4 @@
-"""The state of the sandbox's broker: exchanges, queues, bindings, messages and users; no I/O."""
+"""The state of the sandbox's broker: exchanges, queues, bindings, messages and users. No I/O."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ LONGEST: Final = 4_294_967_295
 
 @dataclass(frozen=True, slots=True)
 class QueueOptions:
-    """The `x-` arguments of a queue; None means no limit."""
+    """The `x-` arguments of a queue. None means no limit."""
 
     message_ttl: int | None = None
     expires: int | None = None
@@ -60,12 +60,12 @@ class QueueOptions:
         if kind == "quorum":
             values["delivery_limit"] = _delivery_limit(arguments, release)
             if values.get("overflow") == "reject-publish-dlx":
-                values["overflow"] = "drop-head"  # accepted, but without the effect that it has in a classic queue
+                values["overflow"] = "drop-head"  # accepted, but without the effect of a classic queue
         return cls(**values)
 
 
 def exchange_name(arguments: Table, argument: str, resource: str) -> str | None:
-    """Return the exchange an argument names, or None.
+    """Return the name of the exchange in an argument, or None.
 
     Raises:
         Refusal: Raised with 406 if the argument is not a string.
@@ -80,7 +80,7 @@ def exchange_name(arguments: Table, argument: str, resource: str) -> str | None:
 
 
 def _delivery_limit(arguments: Table, release: Release) -> int | None:
-    """Return how often a quorum queue requeues a message. RabbitMQ accepts any value; text means no limit."""
+    """Return how often a quorum queue requeues a message. RabbitMQ accepts any value. A text means no limit."""
     if "x-delivery-limit" not in arguments:
         return release.delivery_limit
     value = arguments["x-delivery-limit"]
@@ -92,14 +92,15 @@ def _delivery_limit(arguments: Table, release: Release) -> int | None:
 def check_equivalent(
     current: Table, received: Table, names: Iterable[str], resource: str, *, default_type: str | None = None
 ) -> None:
-    """Compare the named arguments; integers of different types can be equal.
+    """Compare the named arguments. Integers of different types can be equal.
 
     Args:
         current: the arguments of the existing exchange or queue.
         received: the arguments of the declaration.
         names: the arguments to compare.
         resource: `queue '…' in vhost '…'`, for the text.
-        default_type: the `x-queue-type` of a declaration without one, or None if it counts as absent.
+        default_type: the `x-queue-type` of a declaration that has none. With None, the text reports the type as
+            missing.
 
     Raises:
         Refusal: Raised with 406 for the first argument that differs.
@@ -182,7 +183,7 @@ def _dead_letter_key(value: object, kind: str, arguments: Table) -> str:
 
 
 def _one_of(*known: str, otherwise: str) -> Callable[[Any, str, Table], str]:
-    """Return the check of an argument that is one of these texts; `{}` in the fault is another text."""
+    """Return the check of an argument that must be one of these texts. In `otherwise`, `{}` is the wrong text."""
 
     def check(value: object, kind: str, arguments: Table) -> str:
         return _text(value, kind, arguments) or ("" if value in known else otherwise.format(value))

@@ -1,14 +1,14 @@
 """The backlog of a queue: its ready messages, by priority and then in the order in which they were published.
 
-A requeued message returns to its original position, as the section "Negative Acknowledgement and Requeuing" of
-RabbitMQ's guide to acknowledgements has it. Every entry has a position, which grows with each publish. Each priority
-has two containers: new entries in a deque, sorted because they are appended in order of position, and requeued entries
-in a heap. The next entry is the smaller of the two first ones, so both operations are cheap in a queue of any length.
+A requeued message returns to its original position, see the section "Negative Acknowledgement and Requeuing" of
+RabbitMQ's guide to acknowledgements. Every entry has a position, which grows with each publish. Each priority has two
+containers: new entries in a deque, sorted because they are appended in order of position, and requeued entries in a
+heap. The next entry is the smaller of the two first ones, so both operations are cheap in a queue of any length.
 
 Example: 1, 2 and 3 are delivered while 4 waits. Then 3 and 1 are requeued. `pop` returns 1, 3, 4.
 
 Invariants: `new` is sorted; `requeued` is a heap; `len()` and `bytes` count both; the levels are sorted, highest
-priority first, and an empty level stays.
+priority first, and an empty level is not removed.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Backlog:
     __slots__ = ("_count", "_levels", "bytes")
 
     def __init__(self) -> None:
-        self.bytes = 0  # of all bodies
+        self.bytes = 0  # bytes of all bodies
         self._count = 0
         self._levels = [_PriorityLevel(0)]
 
@@ -67,7 +67,7 @@ class Backlog:
             yield from heapq.merge(level.new, sorted(level.requeued))
 
     def append(self, entry: Entry) -> None:
-        """Add an entry whose position is higher than all previous ones."""
+        """Add an entry whose position is higher than all previous positions."""
         self._level(entry.priority).new.append(entry)
         self._count += 1
         self.bytes += len(entry.message.body)

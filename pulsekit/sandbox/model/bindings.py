@@ -1,4 +1,4 @@
-"""Bindings: from an exchange to a queue, or to another exchange (AMQP 0-9-1, queue.bind)."""
+"""Bindings from an exchange to a queue or to another exchange (AMQP 0-9-1, queue.bind)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DestinationT = TypeVar("DestinationT")
 
 @dataclass(frozen=True)
 class Binding(Generic[SourceT, DestinationT]):
-    """One binding. Bindings that differ only in their arguments are different bindings."""
+    """A binding. Two bindings that differ only in their arguments are different bindings."""
 
     source: SourceT
     destination: DestinationT

@@ -1,4 +1,4 @@
-"""The broker: virtual hosts, users, timers and the memory limit, which all sessions share; no I/O."""
+"""The broker: virtual hosts, users, timers and the memory limit, which all sessions share. No I/O."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ DEFAULT_MEMORY_LIMIT = 1 << 30
 
 
 class Broker:
-    """The state that outlives a connection.
+    """The state that connections share, and that outlives them.
 
     Args:
         users: the users who may log in.
         vhosts: names of the virtual hosts.
         memory_limit: bytes of messages above which publishers are blocked.
-        default_user: the user that the server properties propose.
-        release: the release of RabbitMQ whose answers the broker gives.
+        default_user: the user in the server properties, with which commands log in.
+        release: the release of RabbitMQ whose answers the broker imitates.
         clock: seconds, for timers.
 
     Attributes:
         memory_used: bytes of all messages.
         sessions: the open connections.
         observers: called with every event. Without an observer, no events about messages are built, which is faster.
-        change_observers: called with every event that is built. Without observers, these are the events about
+        change_observers: called with every event that is built. If `observers` is empty, these are the events about
             connections, exchanges and queues.
         refusing: True while the broker routes no message and answers every publish with a negative confirm.
     """
@@ -81,19 +81,19 @@ class Broker:
             observer(event)
 
     def use_memory(self, cost: int) -> None:
-        """Add to the memory that messages use; crossing the limit blocks or unblocks publishers."""
+        """Add to the memory that messages use. Block or unblock publishers if the limit is crossed."""
         self.memory_used += cost
         if not self._memory_alarm:
             if self.memory_used > self.memory_limit:
                 self._memory_alarm = True
         elif (
             self.memory_used <= self.memory_limit * 0.9
-        ):  # a margin: else each ack could end and each publish raise the alarm
+        ):  # with a margin, so that not every ack ends the alarm and every publish raises it again
             self._memory_alarm = False
             self._unblock_sessions()
 
     def block(self, reason: str = "blocked on request") -> None:
-        """Block publishers, as RabbitMQ does during a resource alarm: each from its next publish on."""
+        """Block each publisher at its next publish, as RabbitMQ does during a resource alarm."""
         self._block_reason = reason
 
     def unblock(self) -> None:

@@ -1,4 +1,4 @@
-"""Dead letters: the message that a queue sends to its dead-letter exchange.
+"""Dead letters: the messages that a queue sends to its dead-letter exchange.
 
 Source: RabbitMQ's guide "Dead Letter Exchanges". The header `x-death` is a list of tables, newest first, one for each
 pair of queue and reason. If a message is dead-lettered again by the same queue for the same reason, the count of that
@@ -7,11 +7,11 @@ table grows and the table moves to the front. All other headers keep their bytes
 Example: a message expires in `retry`, is routed to `work`, and is rejected there. Its `x-death` is
 `[{queue: work, reason: rejected, count: 1}, {queue: retry, reason: expired, count: 1}]`.
 
-A message that returned to a queue without any rejection would circulate for ever. RabbitMQ drops it, and so does the
-sandbox: `is_cycle` looks for the queue in `x-death`, from the newest table up to the first rejection.
+If a message returns to a queue without a rejection, it would circulate forever. So RabbitMQ and the sandbox drop it.
+`is_cycle` searches `x-death` for the queue, from the newest table up to the first rejection.
 
-RabbitMQ 4 also describes the last death in `x-last-death-*`, and keeps the header `CC` although the dead letter is not
-routed by it. RabbitMQ 3 removes `CC` from a dead letter that gets a new routing key.
+RabbitMQ 4 also describes the last death in `x-last-death-*`, and does not remove the header `CC`, although the dead
+letter is not routed by it. RabbitMQ 3 removes `CC` from a dead letter that gets a new routing key.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _describe(fields: bytes, prefix: str, queue: Queue, message: Message, reason
 
 
 def is_cycle(message: Message, reason: DeadLetterReason, queue: str) -> bool:
-    """Return True if a dead letter was in that queue before and was not rejected since."""
+    """Return whether a dead letter was in that queue before, and was not rejected since."""
     if reason == "rejected":
         return False
     for death in _x_death(message):
@@ -91,7 +91,7 @@ def is_cycle(message: Message, reason: DeadLetterReason, queue: str) -> bool:
 
 
 def _x_death(message: Message) -> list[dict[str, Any]]:
-    """Return the tables of `x-death`; a publisher can set that header to any value, which is ignored."""
+    """Return the tables of `x-death`. A publisher can set this header. Values of another form are ignored."""
     if "headers" not in message.properties:
         return []
     deaths = message.properties.headers.get("x-death")

@@ -1,12 +1,12 @@
 """Exchanges: their bindings, and the destinations of a message (AMQP 0-9-1 §3.1.3).
 
-Routing happens for each message, binding seldom. So an exchange keeps an index from keys to destinations, and a cache
-of the last routed keys that any change of bindings clears. A `topic` exchange uses `BindingTable` as its index;
-`fanout` and `headers` go through all bindings.
+Every message is routed, but bindings change rarely. So an exchange has an index from keys to destinations, and a cache
+of the last routed keys, which any change of bindings clears. A `topic` exchange uses `BindingTable` as its index.
+`fanout` and `headers` check all bindings.
 
-Invariants: `_index[key][destination]` is the number of bindings with that key and destination, which differ in their
-arguments. A destination leaves the index with its last binding. `binding.destination.sources` has the same bindings
-as `bindings` of the source.
+Invariants: `_index[key][destination]` is the number of bindings with that key and destination. They differ in their
+arguments. A destination is removed from the index with its last binding. `binding.destination.sources` has the same
+bindings as `bindings` of the source.
 
 Example: queue `q` is bound twice with key `k`, with different arguments. `_index` is `{"k": {q: 2}}`, and a message
 with key `k` has one destination. After one of the bindings is removed, `_index` is `{"k": {q: 1}}`.
@@ -39,7 +39,7 @@ _CACHED_KEYS = 2048
 
 
 class Exchange:
-    """A `direct` exchange: it routes by equal keys. The other types are subclasses that match differently.
+    """A `direct` exchange, which routes by equal keys. Exchanges of other types are subclasses.
 
     Attributes:
         sources: bindings whose destination is this exchange.
@@ -93,7 +93,7 @@ class Exchange:
         check_equivalent(self.arguments, arguments, EXCHANGE_ARGUMENTS, str(self))
 
     def bind(self, binding: ExchangeBinding) -> bool:
-        """Add a binding; return False if it existed.
+        """Add a binding. Return False if it existed.
 
         Raises:
             Refusal: Raised with 406 if the arguments are invalid for this type of exchange.
@@ -108,7 +108,7 @@ class Exchange:
         return True
 
     def unbind(self, binding: ExchangeBinding) -> bool:
-        """Remove a binding; return False if it did not exist."""
+        """Remove a binding. Return False if it did not exist."""
         if binding not in self.bindings:
             return False
         del self.bindings[binding]

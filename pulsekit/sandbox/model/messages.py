@@ -20,7 +20,7 @@ _OVERHEAD = 600  # bytes of Python objects for each message, approximately
 
 
 class Message:
-    """A published message; header and body are the bytes that the publisher sent.
+    """A published message. Header and body are the bytes that the publisher sent.
 
     Attributes:
         keys: the routing key, then the keys of the headers CC and BCC.
@@ -52,12 +52,12 @@ class Message:
 
     @classmethod
     def received(cls, publish: frames.Publish, header: bytes, body: bytes) -> Message:
-        """Build a message from what a client sent.
+        """Build a message from the parts that a client sent.
 
         The headers CC and BCC add routing keys, and BCC is removed (RabbitMQ's Sender-selected Distribution).
 
         Raises:
-            Refusal: Raised with 406 if CC or BCC is not a list; 502 if the content header is malformed.
+            Refusal: Raised with 406 if CC or BCC is not a list, with 502 if the content header is malformed.
         """
         properties = Properties(header)
         keys = [publish.routing_key]
@@ -113,7 +113,7 @@ def _sender_selected_keys(headers: tables.Table, name: str) -> list[str]:
 
 
 class Entry:
-    """A message in one queue; it sorts by position.
+    """A message in one queue. Entries are ordered by position.
 
     Attributes:
         position: the number of the message in the queue, which a requeue does not change.

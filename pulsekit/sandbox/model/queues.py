@@ -1,13 +1,13 @@
 """Queues: ready messages, consumers, and the limits of length and time.
 
-A message in a queue is either ready, which means in `backlog`, or with a consumer, which `unacked` counts. `enqueue`
-and `requeue` make it ready, `dispatch` and `get` send it to a consumer, `acked` and `rejected` remove it. Consumers of
-one priority take turns: a consumer that gets a message moves behind the others of its priority.
+A message in a queue is either ready, and in `backlog`, or delivered to a consumer, and counted by `unacked`. `enqueue`
+and `requeue` make it ready, `dispatch` and `get` deliver it, `acked` and `rejected` remove it. Consumers of one
+priority receive messages in turn: a consumer that gets a message moves to the end of its priority.
 
-Invariant between two calls: the backlog is empty, or no consumer is ready. So `enqueue` may deliver at once if the
-backlog is empty, and only appends if it is not. A consumer that becomes ready has to call `dispatch`. While
-`dispatch` runs, an expired message may be dead-lettered into the same queue: because of `_dispatching`, `enqueue` only
-appends it, and the loop in `dispatch` delivers it.
+Invariant between two calls: the backlog is empty, or no consumer is ready. So `enqueue` may deliver a message at once
+if the backlog is empty, and appends it otherwise. A consumer that becomes ready must call `dispatch`. While `dispatch`
+runs, an expired message may be dead-lettered to the same queue. Because of `_dispatching`, `enqueue` only appends this
+message, and the loop in `dispatch` delivers it.
 
 Limits apply at the head, as RabbitMQ's guides "Queue Length Limit" and "Time-To-Live and Expiration" describe: overflow
 drops the oldest ready message, and an expired message is removed when it reaches the head. One timer, `_message_timer`,
@@ -17,10 +17,10 @@ Example: 1, 2 and 3 are published to a queue with `x-max-length: 2` whose consum
 delivered, 2 and 3 are ready. When 4 is published, 2 is dropped, or dead-lettered with the reason `maxlen`. When 1 is
 requeued, there are three ready messages, and 1 is dropped.
 
-A quorum queue differs in what clients see: a requeued message does not return to its original position. If the queue
-has a delivery limit, requeued messages precede all others, in the order of their requeues; each requeue counts, and a
-message over the limit is dead-lettered or dropped. Without a limit, a requeued message goes to the end. The number of
-requeues is in the header `x-delivery-count`. See https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling.
+In a quorum queue, a requeued message does not return to its original position. If the queue has a delivery limit,
+requeued messages precede all others, in the order of their requeues. Each requeue is counted, and a message above the
+limit is dead-lettered or dropped. Without a limit, a requeued message is appended at the end. The number of requeues is
+in the header `x-delivery-count`. See https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling.
 """
 
 from __future__ import annotations
@@ -42,36 +42,36 @@ if TYPE_CHECKING:
 
 __all__ = ["Consumer", "DeadLetterReason", "Queue", "QueueVirtualHost"]
 
-_FIRST_POSITION = -(1 << 62)  # before every position of a new message
+_FIRST_POSITION = -(1 << 62)  # lower than every position of a new message
 
 DeadLetterReason: TypeAlias = Literal["rejected", "expired", "maxlen", "delivery_limit"]
 
 
 class Consumer(Protocol):
-    """What a queue needs from a consumer."""
+    """The part of a consumer that a queue uses."""
 
     priority: int
     exclusive: bool
 
     def ready(self) -> bool:
-        """Return True if a message can be delivered now; the consumer calls `dispatch` when it becomes True."""
+        """Return whether a message can be delivered now. When this becomes True, the consumer calls `dispatch`."""
 
     def deliver(self, entry: Entry) -> None:
-        """Send a message; unless the consumer has `no_ack`, it is settled later."""
+        """Send a message. Unless the consumer has `no_ack`, the message is settled later."""
 
     def cancelled(self) -> None:
         """React to the deletion of the queue."""
 
 
 class QueueVirtualHost(Protocol):
-    """What a queue needs from its virtual host."""
+    """The part of the virtual host that a queue uses."""
 
     name: str
     timers: Timers
     release: Release
 
     def use_memory(self, cost: int) -> None:
-        """Add to the memory that messages use; a negative cost frees memory."""
+        """Add to the memory that messages use. A negative cost frees memory."""
 
     def dead_letter(self, queue: Queue, message: Message, reason: DeadLetterReason) -> None:
         """Send a message to the queue's dead-letter exchange, or drop it."""
@@ -87,16 +87,16 @@ class Queue:
         vhost: the virtual host.
         name: unique in the virtual host.
         owner: the connection of an exclusive queue, else None.
-        durable: only compared with later declarations, since nothing outlives the sandbox.
+        durable: only compared with later declarations, because a queue never outlives the sandbox.
         auto_delete: True for a queue that is deleted with its last consumer.
         arguments: as declared.
 
     Attributes:
         backlog: the ready messages.
-        unacked: the number of messages with consumers.
+        unacked: the number of unacknowledged messages.
         consumers: by priority, then in order of turn.
         sources: the bindings whose destination is this queue.
-        deleted: True after `close`; messages that are settled afterwards are dropped.
+        deleted: True after `close`. Messages that are settled later are dropped.
     """
 
     def __init__(
@@ -150,8 +150,7 @@ class Queue:
         """Compare a second declaration with the first.
 
         Raises:
-            Refusal: Raised with 405 if one of them is exclusive and the other is not; 406 for the first
-                property that differs.
+            Refusal: Raised with 405 if only one of them is exclusive, with 406 for the first property that differs.
         """
         if self.owner is not owner:
             raise resource_locked(self.name, self.vhost.name)
@@ -165,14 +164,14 @@ class Queue:
         check_equivalent(self.arguments, arguments, QUEUE_ARGUMENTS, str(self), default_type=default_type)
 
     def touch(self) -> None:
-        """Restart the time of `x-expires`: the queue was declared or read, or lost its last consumer."""
+        """Restart the time of `x-expires`, because the queue was declared or read, or its last consumer stopped."""
         if self.options.expires is not None:
             self._last_used = self.vhost.timers.clock()
-            if self._queue_timer is None:  # else `_expire_queue` sets it again: one timer is enough
+            if self._queue_timer is None:  # otherwise, `_expire_queue` sets the running timer again
                 self._queue_timer = self.vhost.timers.after(self.options.expires / 1000, self._expire_queue)
 
     def enqueue(self, message: Message) -> bool:
-        """Add a message; return False if a limit refuses it."""
+        """Add a message. Return False if a limit refuses it."""
         options = self.options
         # A quorum queue refuses messages only after it exceeded its limit.
         more, more_bytes = (0, 0) if self.quorum else (1, len(message.body))
@@ -196,7 +195,7 @@ class Queue:
         return True
 
     def get(self) -> Entry | None:
-        """Remove the next message for Basic.Get; the caller settles it."""
+        """Return the next message for Basic.Get. The caller settles it."""
         self.touch()
         self._drop_expired()
         if not self.backlog:
@@ -216,7 +215,7 @@ class Queue:
             self.vhost.dead_letter(self, entry.message, "rejected")
 
     def requeue(self, entries: Iterable[Entry]) -> None:
-        """Return messages to their original positions, or in a quorum queue to the front or the end."""
+        """Requeue messages at their original positions, or in a quorum queue at the front or the end."""
         limit, over_limit = self.options.delivery_limit, []
         for entry in entries:
             entry.requeues += 1
@@ -247,10 +246,10 @@ class Queue:
             self.backlog.append(entry)
 
     def add_consumer(self, consumer: Consumer) -> None:
-        """Add a consumer; the caller calls `dispatch`.
+        """Add a consumer. The caller then calls `dispatch`.
 
         Raises:
-            Refusal: Raised with 403 if this or another consumer is exclusive; a quorum queue ignores that.
+            Refusal: Raised with 403 if this or another consumer is exclusive. A quorum queue ignores this.
         """
         if self.consumers and not self.quorum and (consumer.exclusive or self.consumers[0].exclusive):
             raise Refusal(403, f"{self} in exclusive use")
@@ -260,10 +259,10 @@ class Queue:
             self._insert(consumer)
 
     def remove_consumer(self, consumer: Consumer) -> bool:
-        """Remove a consumer; return True if the queue has to be deleted with it."""
+        """Remove a consumer. Return True if the queue must be deleted with it."""
         self.consumers.remove(consumer)
         if self.consumers:
-            self.dispatch()  # another consumer may be the active one now
+            self.dispatch()  # another consumer may now be active
             return False
         self.touch()
         return self.auto_delete
@@ -297,7 +296,7 @@ class Queue:
         return self.purge()
 
     def _insert(self, consumer: Consumer) -> None:
-        """Insert a consumer after all others of its priority."""
+        """Insert a consumer after all consumers of its priority."""
         index = len(self.consumers)
         while index and self.consumers[index - 1].priority < consumer.priority:
             index -= 1
@@ -348,7 +347,7 @@ class Queue:
         self.vhost.dead_letter(self, entry.message, reason)
 
     def _drop_expired(self) -> None:
-        """Dead-letter messages from the head of the queue until a message has not expired."""
+        """Dead-letter expired messages at the head of the queue."""
         if not self._has_ttl:
             return
         head = self.backlog.first()

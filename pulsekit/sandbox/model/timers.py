@@ -1,12 +1,12 @@
 """Timers without an event loop: a test moves the clock, and the server uses the clock of asyncio.
 
 All timers are in one heap, sorted by time and then by a serial number: timers for one time run in the order in which
-they were set, and two `Timer` objects are never compared. `Timer.cancel` only removes the action, because finding the
-timer in the heap would take long; the entry disappears when it reaches the front.
+they were set, and two `Timer` objects are never compared. `Timer.cancel` only removes the action, because a search in
+the heap would be slow. The entry is removed when it reaches the front.
 
-The owner of the clock needs one alarm. `Timers` calls `on_earlier` when a new timer becomes the first one, and after
-each `run`. The owner sets its alarm to that time, and calls `run` then. Invariant: the alarm is never later than the
-first timer that is not cancelled. An alarm for a cancelled timer is harmless.
+The owner of the clock has one alarm. `Timers` calls `on_earlier` with a time when a new timer becomes the first one,
+and after each `run`. The owner sets its alarm to this time, and then calls `run`. Invariant: the alarm is never later
+than the first timer that is not cancelled. An alarm for a cancelled timer has no effect.
 
 Example: at time 0, `after(5, a)` calls `on_earlier(5)`, `after(9, b)` calls nothing, and `after(1, c)` calls
 `on_earlier(1)`. At time 1, `run()` calls `c` and then `on_earlier(5)`.
@@ -34,7 +34,7 @@ class Timer:
         self.action: Callable[[], None] | None = action
 
     def cancel(self) -> None:
-        """Do not run the action; cancelling twice is fine."""
+        """Do not run the action. Cancelling twice is fine."""
         self.action = None
 
 
@@ -45,7 +45,7 @@ class Timers:
         clock: returns the time in seconds, from any starting point.
 
     Attributes:
-        on_earlier: called with the time of the first timer, when the alarm has to be set.
+        on_earlier: called with the time of the first timer when the alarm must be set.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -55,7 +55,7 @@ class Timers:
         self._serial = itertools.count()
 
     def __len__(self) -> int:
-        return len(self._heap)  # with cancelled timers that are still in the heap: they use memory
+        return len(self._heap)  # including cancelled timers in the heap, which use memory
 
     def after(self, delay: float, action: Callable[[], None]) -> Timer:
         """Run the action once, this many seconds from now."""

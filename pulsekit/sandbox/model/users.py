@@ -24,7 +24,7 @@ Permission: TypeAlias = Literal["configure", "write", "read"]
 
 
 class User:
-    """A user and the permissions of that user. An administrator has all of them."""
+    """A user with permissions. An administrator has all permissions."""
 
     def __init__(self, name: str, *, administrator: bool = False) -> None:
         self.name = name
@@ -53,9 +53,9 @@ class Users:
     """The users who may log in.
 
     Args:
-        password: the password of all users, `guest` included. None suits a loopback address: the password of `guest` is
-            `guest`, and every other user may log in with any password.
-        known: passwords by name; no other user except `guest` may log in.
+        password: the password of all users, including `guest`. With None, which is only safe on a loopback address, the
+            password of `guest` is `guest`, and every other user may log in with any password.
+        known: passwords by name. Only these users and `guest` may log in.
     """
 
     def __init__(self, password: str | None = None, known: Mapping[str, str] | None = None) -> None:

@@ -1,8 +1,8 @@
 """Virtual hosts: exchanges and queues by name, and the routing of a message between them.
 
 A dead letter can exceed the limit of the next queue, whose dead letter can exceed the limit of another one. A recursive
-call for each would end a long chain with a RecursionError. So `dead_letter` appends to `_dead_letters`, and only the
-outermost call works on that list, until it is empty.
+call for each would cause a RecursionError in a long chain. So `dead_letter` appends to `_dead_letters`, and only the
+outermost call processes this list until it is empty.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _PREDECLARED = {
 
 
 class _Default(Exchange):
-    """The default exchange: it routes to the queue whose name is the key (AMQP 0-9-1 §3.1.3.1)."""
+    """The default exchange, which routes to the queue whose name is the key (AMQP 0-9-1 §3.1.3.1)."""
 
     def __init__(self, vhost: VirtualHost) -> None:
         super().__init__(vhost.name, "")
@@ -87,7 +87,7 @@ class VirtualHost:
         """Return a queue that this connection may use.
 
         Raises:
-            Refusal: Raised with 404 if it does not exist; 405 if it is exclusive to another connection.
+            Refusal: Raised with 404 if it does not exist, with 405 if it is exclusive to another connection.
         """
         queue = self.queues.get(name)
         if queue is None:
@@ -96,14 +96,14 @@ class VirtualHost:
         return queue
 
     def route(self, exchange: Exchange, message: Message) -> Iterable[Queue]:
-        """Return the queues of a message, each once.
+        """Return the queues for a message, each queue once.
 
-        Bindings between exchanges are followed, and each exchange is visited once, so bindings may form a loop. If an
+        Bindings between exchanges are followed. Each exchange is visited once, so bindings may form a loop. If an
         exchange has no destination for the message, its alternate exchange is used.
         """
         targets = exchange.destinations(message)
         if len(targets) == 1 and not isinstance(targets[0], Exchange):
-            return targets  # type: ignore[return-value] # one queue, by the line above
+            return targets  # type: ignore[return-value] # the line above checks that it is a queue
         found: dict[Queue, None] = {}
         seen, pending = {exchange}, [exchange]
         while pending:
@@ -121,7 +121,7 @@ class VirtualHost:
         return found
 
     def publish(self, exchange: Exchange, message: Message) -> tuple[int, bool]:
-        """Route and enqueue; return the number of matching queues, and False if one of them refused the message."""
+        """Route and enqueue a message. Return the number of matching queues, and whether all queues accepted it."""
         queues = self.route(exchange, message)
         count, accepted = 0, True
         for queue in queues:
@@ -171,7 +171,7 @@ class VirtualHost:
     def delete_queue(self, queue: Queue) -> int:
         """Remove a queue with its bindings, and return the number of its ready messages.
 
-        The caller calls `cancel_consumers` afterwards: a DeleteOk has to precede the Basic.Cancel.
+        The caller calls `cancel_consumers` afterwards, because DeleteOk must precede Basic.Cancel.
         """
         if self.queues.get(queue.name) is not queue:
             return 0
@@ -203,7 +203,7 @@ class VirtualHost:
         self.emit(Event("exchange-deleted", self.name, exchange=exchange.name))
 
     def unbind(self, bindings: Iterable[ExchangeBinding]) -> None:
-        """Remove bindings, and every auto-delete exchange that lost its last binding."""
+        """Remove bindings, and each auto-delete exchange whose last binding was removed."""
         for binding in bindings:
             source = binding.source
             if source.unbind(binding) and source.auto_delete and not source.bindings:

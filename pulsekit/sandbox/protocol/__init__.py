@@ -1,4 +1,4 @@
-"""AMQP 0-9-1 for the sandbox: sessions, channels and their methods; no I/O."""
+"""AMQP 0-9-1 for the sandbox: sessions, channels and their methods. No I/O."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""Channels: frames of one channel in, answers out; no I/O (AMQP 0-9-1 §3 and RabbitMQ's extensions).
+"""Channels: handle the frames of one channel, and send answers (AMQP 0-9-1 §3, RabbitMQ's extensions). No I/O.
 
-A channel has three states. If `closing` is True, the broker sent Channel.Close: every frame is ignored until CloseOk
-(AMQP 0-9-1, channel.close). If `_assembly` is not None, a Basic.Publish arrived and the frames of its content have to
-follow. Otherwise the next frame has to be a method: Basic.Publish and Basic.Ack, which are frequent, are decoded by
+A channel has three states. If `closing` is True, the broker has sent Channel.Close, and every frame is ignored until
+CloseOk (AMQP 0-9-1, channel.close). If `_assembly` is not None, a Basic.Publish arrived, and the frames of its content
+must follow. Otherwise, the next frame must be a method: Basic.Publish and Basic.Ack, which are frequent, are decoded by
 position, and all others by `frames.decode` and the table `_HANDLERS`.
 
 Example: Publish, header and body make one message. Publish, header and Ack are a refusal with code 505, because the
-body is missing; the session closes the connection, with `ids` naming Basic.Publish.
+body is missing. The session closes the connection, and the close names Basic.Publish, from `ids`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pulsekit.sandbox.protocol.deliveries import DeliveryConnection, Outcome
 
     class _Connection(DeliveryConnection, Protocol):
-        """What a channel needs from its connection."""
+        """The part of the connection that a channel uses."""
 
         def published(self) -> None: ...
         def confirm_later(self, channel: Channel) -> None: ...
@@ -44,10 +44,10 @@ _ACK: Final = b"\x00\x3c\x00\x50"
 
 
 class Channel:
-    """One channel.
+    """A channel of a session.
 
     Attributes:
-        ids: class and method of the current method, which a Close has to name.
+        ids: class and method of the current method, which a Close must name.
         closing: True between the broker's Channel.Close and the client's CloseOk.
     """
 
@@ -69,7 +69,7 @@ class Channel:
         """Process one frame.
 
         Raises:
-            Refusal: Raised when the channel or its connection has to be closed because of the method `ids`.
+            Refusal: Raised when the channel or its connection must be closed because of the method `ids`.
         """
         if self.closing:
             return
@@ -99,7 +99,7 @@ class Channel:
 
     @property
     def assembling(self) -> bool:
-        """True between a publish and the end of its content, when no method is allowed."""
+        """True between a publish and the end of its content. No method is allowed then."""
         return self._assembly is not None and not self.closing
 
     def confirm(self) -> None:

@@ -1,14 +1,14 @@
 """The consumers of a channel, and its unsettled deliveries.
 
-A delivery is unsettled from Basic.Deliver or Basic.GetOk until its acknowledgement, rejection or requeue. Each has a
-delivery tag; tags are numbered per channel, in ascending order. So a dict in order of insertion is sorted by tag, and
-an acknowledgement with `multiple` removes entries from its front, in time that depends only on how many it settles.
+A delivery is unsettled from Basic.Deliver or Basic.GetOk until its acknowledgement, rejection or requeue. Each delivery
+has a tag. The tags of a channel ascend. So a dict in the order of insertion is sorted by tag, and an acknowledgement
+with `multiple` removes entries from its front. The time depends only on the number of settled entries.
 
 Example: the tags 1, 2, 3 and 4 are unsettled. `remove(3, multiple=False)` returns 3. `remove(2, multiple=True)` returns
-1 and 2, and 4 stays. A second `remove(3, …)` is a refusal, as in RabbitMQ: unknown delivery tag.
+1 and 2, and 4 is left. A second `remove(3, …)` is refused, as in RabbitMQ: unknown delivery tag.
 
 Invariants: `consumer_deliveries` is the sum of `unsettled` of all consumers of the channel. Tags in the dict ascend.
-`add_again` returns entries that later deliveries may have overtaken, so it sorts.
+`add_again` adds entries whose tags may be lower than those of later deliveries, so it sorts.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class ChannelConsumer:
     """A consumer of a queue, with the limit of its prefetch.
 
     Attributes:
-        prefetch: the maximum of unsettled deliveries; 0 is no limit.
+        prefetch: the maximum number of unsettled deliveries. 0 means no limit.
         may_deliver: returns True if channel and connection can send a delivery.
         on_deliver: sends a delivery.
         on_cancelled: called when the queue was deleted.
         encoded_tag: the tag as an encoded short string, for Basic.Deliver.
-        unsettled: the number of its unsettled deliveries.
+        unsettled: the number of unsettled deliveries of the consumer.
     """
 
     queue: Queue
@@ -67,7 +67,7 @@ class ChannelConsumer:
         self.encoded_tag = frames.short_string(self.tag)
 
     def ready(self) -> bool:
-        """Return True if a message may be delivered now."""
+        """Return whether a message may be delivered now."""
         return not (self.prefetch and self.unsettled >= self.prefetch) and self.may_deliver()
 
     def deliver(self, entry: Entry) -> None:
@@ -83,7 +83,7 @@ class UnsettledDeliveries:
     """The unsettled deliveries of a channel, in order of delivery tags.
 
     Attributes:
-        consumer_deliveries: how many of them were sent to consumers; Basic.Qos with `global` limits that number.
+        consumer_deliveries: how many of them were sent to consumers. Basic.Qos with `global` limits this number.
     """
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class UnsettledDeliveries:
             self.consumer_deliveries += 1
 
     def remove(self, tag: int, *, multiple: bool) -> list[Unsettled]:
-        """Remove one delivery, or with `multiple` all up to a tag, where tag 0 means all.
+        """Remove one delivery or, with `multiple`, all deliveries up to a tag. Tag 0 means all.
 
         Raises:
             Refusal: Raised with 406 if no unsettled delivery has that tag.
@@ -127,7 +127,7 @@ class UnsettledDeliveries:
         return removed
 
     def add_again(self, removed: Iterable[Unsettled]) -> None:
-        """Add deliveries again that a transaction settled and then rolled back."""
+        """Add deliveries again whose settlement was rolled back in a transaction."""
         for unsettled in removed:
             self.add(unsettled)
         self._deliveries = OrderedDict(sorted(self._deliveries.items()))

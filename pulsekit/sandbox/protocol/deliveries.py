@@ -1,9 +1,10 @@
 """Deliveries on a channel: consumers, Basic.Get, settlement and transactions.
 
-A queue asks a consumer `ready()`, which asks the channel `_may_deliver()`. If all limits permit, the queue calls
-`deliver(entry)`, and the channel numbers the delivery, sends it and adds it to `_unsettled`. To settle a delivery is to
-remove it there and to call `acked`, `rejected` or `requeue` of its queue. In a transaction (AMQP 0-9-1, class tx),
-settled deliveries are collected in `_transaction`: a commit applies them, a rollback makes them unsettled again.
+A queue calls `ready()` of a consumer, which calls `_may_deliver()` of the channel. If all limits permit, the queue
+calls `deliver(entry)`. The channel then numbers the delivery, sends it, and adds it to `_unsettled`. A settlement
+removes the delivery from `_unsettled`, and calls `acked`, `rejected` or `requeue` of its queue. In a transaction (AMQP
+0-9-1, class tx), settled deliveries are collected in `_transaction`: a commit applies them, a rollback makes them
+unsettled again.
 
 Invariants: each message that a queue counts as unacknowledged is in `_unsettled` or in `_transaction` of exactly one
 channel. The end of a channel calls `close`, which requeues both.
@@ -35,12 +36,12 @@ Outcome: TypeAlias = Literal["acked", "requeued", "rejected"]
 
 
 class DeliveryConnection(PublishConnection, Protocol):
-    """What deliveries need from the connection."""
+    """The part of the connection that deliveries use."""
 
     cancel_notify: bool  # True if the client accepts a Basic.Cancel from the broker
 
     def accepts_deliveries(self) -> bool:
-        """Return True if a delivery may be sent now."""
+        """Return whether a delivery may be sent now."""
 
 
 class Deliveries:
@@ -51,8 +52,8 @@ class Deliveries:
         self._channel = channel
         self._unsettled = UnsettledDeliveries()
         self._consumers: dict[str, ChannelConsumer] = {}
-        self._prefetch = 0  # of each later consumer
-        self._shared_prefetch = 0  # of all consumers together
+        self._prefetch = 0  # the prefetch of each later consumer
+        self._shared_prefetch = 0  # the prefetch of all consumers together
         self._reply_queue: Queue | None = None
         self._transaction: list[tuple[list[Unsettled], Outcome]] | None = None
 
@@ -80,11 +81,11 @@ class Deliveries:
             raise Refusal(530, f"attempt to reuse consumer tag '{tag}'")
 
     def consume(self, queue: Queue, tag: str, *, no_ack: bool, exclusive: bool, priority: int) -> None:
-        """Add a consumer; the caller sends ConsumeOk and then dispatches the queue.
+        """Add a consumer. The caller sends ConsumeOk, and then dispatches the queue.
 
         Raises:
-            Refusal: Raised with 403 if the queue is in exclusive use; 540 if the channel has a prefetch for all
-                consumers together, and the queue is a quorum queue.
+            Refusal: Raised with 403 if the queue is in exclusive use, with 540 if the queue is a quorum queue and the
+                channel has a prefetch for all consumers together.
         """
         if self._shared_prefetch and queue.quorum:
             raise Refusal(540, f"{queue} does not support global qos")
@@ -106,7 +107,7 @@ class Deliveries:
         """Create the queue behind `amq.rabbitmq.reply-to`, which is deleted with its consumer.
 
         Raises:
-            Refusal: Raised with 406 if the channel has one already, or `no_ack` is False.
+            Refusal: Raised with 406 if the channel already has one, or `no_ack` is False.
         """
         if self._reply_queue is not None:
             raise Refusal(406, "reply consumer already set")
@@ -120,7 +121,7 @@ class Deliveries:
         return self._reply_queue
 
     def cancel(self, tag: str) -> None:
-        """Remove a consumer; an unknown tag is not an error."""
+        """Remove a consumer. An unknown tag is not an error."""
         consumer = self._consumers.pop(tag, None)
         if consumer is None:
             return
@@ -150,7 +151,7 @@ class Deliveries:
     # messages
 
     def get(self, queue: Queue, *, no_ack: bool) -> bool:
-        """Send the next message of a queue; return False if the queue is empty."""
+        """Send the next message of a queue. Return False if the queue is empty."""
         entry = queue.get()
         if entry is None:
             return False
@@ -162,7 +163,7 @@ class Deliveries:
         return True
 
     def settle(self, tag: int, outcome: Outcome, *, multiple: bool) -> None:
-        """Settle one delivery, or all up to a tag; in a transaction, at the commit.
+        """Settle one delivery, or all deliveries up to a tag. In a transaction, settle them at the commit.
 
         Raises:
             Refusal: Raised with 406 if no unsettled delivery has that tag.
@@ -182,13 +183,13 @@ class Deliveries:
         self._transaction = []
 
     def commit(self) -> None:
-        """Apply the settlements of the transaction, and begin the next one."""
+        """Apply the settlements of the transaction, and begin the next transaction."""
         pending, self._transaction = self._transaction or [], []
         for settled, outcome in pending:
             self._apply(settled, outcome)
 
     def roll_back(self) -> None:
-        """Make the deliveries that the transaction settled unsettled again, and begin the next one."""
+        """Undo the settlements of the transaction, and begin the next transaction."""
         if self._transaction:
             self._unsettled.add_again(unsettled for settled, _ in self._transaction for unsettled in settled)
             self._transaction = []

@@ -21,10 +21,10 @@ _CAPABILITIES: Final = (
 
 
 def server_properties(release: Release, default_user: str) -> dict[str, Any]:
-    """Return the server properties; clients need RabbitMQ's capabilities to use confirms.
+    """Return the server properties. Clients need RabbitMQ's capabilities to use confirms.
 
-    `product` is that of RabbitMQ, because clients decide by it: for kombu, it is the reason to set the prefetch for
-    each consumer. Clients also compare versions. pulsekit's commands recognise the sandbox by `platform`, and log in as
+    `product` is that of RabbitMQ, because clients check it. For example, kombu then sets the prefetch for each
+    consumer. Clients also compare versions. pulsekit's commands recognise the sandbox by `platform`, and log in as
     `default_user` if no broker is configured.
     """
     return {
@@ -41,7 +41,7 @@ def server_properties(release: Release, default_user: str) -> dict[str, Any]:
 def credentials(release: Release, mechanism: str, response: str) -> tuple[str, str] | None:
     """Return user name and password, or None if they are malformed or the release does not offer the mechanism.
 
-    ANONYMOUS logs in as the user and with the password of `anonymous_login_user` in a new RabbitMQ, which are `guest`.
+    ANONYMOUS logs in as `guest` with the password `guest`, the defaults of `anonymous_login_user` in RabbitMQ.
     """
     if mechanism not in release.mechanisms.split():
         return None

@@ -2,8 +2,8 @@
 
 Confirms (RabbitMQ's guide "Consumer Acknowledgements and Publisher Confirms"): the publishes of a channel are numbered
 from 1. `publish` appends number and outcome to `_unsent_confirms`. After each batch of bytes from the client, the
-session calls `confirm`, which sends one Basic.Ack or Basic.Nack for each run of equal outcomes; `multiple` covers the
-run, because everything before it is confirmed already.
+session calls `confirm`, which sends one Basic.Ack or Basic.Nack with `multiple` for each run of equal outcomes. This
+confirms only the run, because all earlier publishes are already confirmed.
 
 Example: 1 and 2 are accepted, 3 is refused. `confirm` sends Ack(2, multiple) and Nack(3).
 
@@ -37,13 +37,14 @@ REPLY_TO: Final = "amq.rabbitmq.reply-to"
 class ContentAssembler:
     """A message between its Basic.Publish and the end of its content (AMQP 0-9-1 §4.2.6).
 
-    The frames of a publish follow one another on a channel: the method, one header frame with the size of the body, and
-    body frames up to that size; a message without body has none. So there are three states: the header is missing,
-    the body is incomplete, the message is complete. Most bodies are one frame, which is kept without a copy.
+    The frames of a publish are consecutive on a channel: the method, one header frame with the size of the body, and
+    body frames up to this size. A message without a body has no body frames. So there are three states: the header is
+    missing, the body is incomplete, the message is complete. Most bodies are one frame, which is kept without a copy.
 
     Invariant: until the message is complete, `_missing` is the announced size minus the bytes received.
 
-    Example: after a header with size 10, body frames of 4 and 6 bytes complete the message; 4 and 7 bytes never do.
+    Example: after a header with size 10, body frames of 4 and 6 bytes complete the message. Body frames of 4 and 7
+    bytes never complete it.
     """
 
     def __init__(self, publish: frames.Publish, max_message: int) -> None:
@@ -55,12 +56,12 @@ class ContentAssembler:
         self._parts: list[bytes] = []
 
     def add(self, kind: int, payload: bytes) -> bool:
-        """Add the next frame; return True if the message is complete.
+        """Add the next frame. Return True if the message is complete.
 
-        A body that is longer than announced never becomes complete, as in RabbitMQ: the next method frame is refused.
+        As in RabbitMQ, a body that is longer than announced is never complete, and the next method frame is refused.
 
         Raises:
-            Refusal: Raised with 505 if the frame has the wrong type; 406 if the message is too large.
+            Refusal: Raised with 505 if the frame has the wrong type, with 406 if the message is too large.
         """
         if not self.header:
             if kind != frames.HEADER:
@@ -93,7 +94,7 @@ class ContentAssembler:
 
 
 class PublishConnection(Protocol):
-    """What publishing needs from the connection."""
+    """The part of the connection that publishing uses."""
 
     broker: Broker
     vhost: VirtualHost
@@ -125,13 +126,13 @@ class Publisher:
         self.transaction: list[tuple[frames.Publish, Message]] | None = None
 
     def publish(self, assembly: ContentAssembler, reply_to: str | None = None) -> bool:
-        """Publish a complete message; return True if `confirm` has to be called.
+        """Publish a complete message. Return True if `confirm` must be called.
 
         `reply_to` is the queue behind `amq.rabbitmq.reply-to` on this channel.
 
         Raises:
-            Refusal: Raised with 403 if the user has no permission or the exchange is internal; 404 if the exchange
-                does not exist; 406 if a property is invalid.
+            Refusal: Raised with 403 if the user has no permission or the exchange is internal, with 404 if the exchange
+                does not exist, with 406 if a property is invalid.
         """
         publish, vhost = assembly.publish, self._vhost
         self._user.check("write", "exchange", publish.exchange, vhost)
@@ -151,7 +152,7 @@ class Publisher:
         return self.confirming
 
     def commit(self) -> None:
-        """Route the messages of the transaction, and begin the next one."""
+        """Route the messages of the transaction, and begin the next transaction."""
         transaction, self.transaction = self.transaction or [], []
         for publish, message in transaction:
             self._route(publish, message)
@@ -170,14 +171,14 @@ class Publisher:
         claimed = message.properties.text("user_id")
         if claimed is not None and claimed != self._user.name:
             raise Refusal(406, f"user_id property set to '{claimed}' but authenticated user was '{self._user.name}'")
-        _ = message.time_to_live  # refuses an invalid expiration
+        _ = message.time_to_live  # raises a refusal if the expiration is invalid
 
     def _route(self, publish: frames.Publish, message: Message) -> bool:
         broker, vhost = self._broker, self._vhost
         if broker.refusing:
             count, accepted = 1, False
         else:
-            exchange = vhost.exchanges.get(publish.exchange)  # it may be deleted before a commit
+            exchange = vhost.exchanges.get(publish.exchange)  # the exchange may be deleted before a commit
             count, accepted = vhost.publish(exchange, message) if exchange is not None else (0, True)
         if broker.observers:
             self._emit(message, count, accepted)

@@ -1,27 +1,28 @@
-"""Sessions: one connection from protocol header to close; bytes in, bytes out, no I/O (AMQP 0-9-1 §2.2.4 and §4).
+"""Sessions: one connection from protocol header to close, without I/O (AMQP 0-9-1 §2.2.4 and §4).
 
-Each state is named after what has to come next:
+The name of a state says what must arrive next:
 
     header ─> start ─> tune ─> open ─> running ─> closing ─> closed
     "AMQP"    StartOk  TuneOk  Open    any        CloseOk
 
-`header`, `start`, `tune` and `open` are the handshake; timers end it after 10 seconds before TuneOk or 10 seconds
-after. In `running`, frames go to their channel by number. In `closing`, the broker has sent Connection.Close; for three
-seconds it ignores everything except CloseOk and the client's own Close. `unreadable` replaces `closing` after bytes
-that are not frames: nothing is decoded any more. `closed` is final. After the client's own Close, the socket of a
-closed session stays open for three more seconds, and all bytes are discarded. Otherwise, TCP would reset the connection
-of a client that still sends, and the client would not read CloseOk.
+`header`, `start`, `tune` and `open` are the handshake; timers end it 10 seconds after its start without TuneOk, or 10
+seconds after TuneOk. In `running`, frames go to their channel by number. In `closing`, the broker has sent
+Connection.Close. For three seconds, it ignores all frames except CloseOk and the client's own Close. `unreadable`
+replaces `closing` after bytes that are not frames, and no bytes are decoded. `closed` is final. After the client's own
+Close, the socket of a closed session stays open for three more seconds, and all bytes are discarded. Otherwise, TCP
+would reset the connection of a client that still sends, and the client would not read CloseOk.
 
-Invariants: `receive` raises nothing. A Refusal closes the channel if it is a soft one on an open channel, else the
-connection. During the handshake it ends the connection without a Close, unless login or virtual host are refused.
-Channels and exclusive queues exist only in `running`; `lost` and `_close` remove them. Confirms precede any Close.
+Invariants: `receive` raises no exception. A soft Refusal on an open channel closes the channel, and any other Refusal
+closes the connection. During the handshake, a Refusal ends the connection without a Close, unless login or virtual host
+are refused. Channels and exclusive queues exist only in `running`; `lost` and `_close` remove them. Confirms precede
+any Close.
 
-Output is collected in `_out` until the caller calls `data_to_send`; `wake` is called when the first bytes are
-added. If a client reads slowly (`congested`) or much is unsent, deliveries wait in their queues; `_deliveries_wait`
-then makes `drained` dispatch them. If more than 4 MiB of answers are unsent, the rest of the input waits in the
-splitter (`_input_waits`), and `paused` stops reading: a few bytes of Basic.Get can request gigabytes. So a session
-buffers at most 4 MiB and one message for a client that does not read. `paused` also stops reading while the broker
-blocks publishers.
+Output is collected in `_out` until the caller calls `data_to_send`. `wake` is called when the first bytes are added. If
+a client reads slowly (`congested`) or much output is unsent, deliveries wait in their queues. `_deliveries_wait` is
+then set, and `drained` dispatches them. If more than 4 MiB of answers are unsent, the rest of the input waits in the
+splitter (`_input_waits`), and `paused` stops reading, because a few bytes of Basic.Get can request gigabytes. So a
+session buffers at most 4 MiB and one message for a client that does not read. `paused` also stops reading while the
+broker blocks publishers.
 
 Example: the bytes of Channel.Open and Basic.Consume arrive in one call of `receive`. `wake` is called once, and
 `data_to_send` returns OpenOk, ConsumeOk and the first deliveries.
@@ -57,7 +58,7 @@ _CHANNEL_MAX: Final = 2047
 _FRAME_MAX: Final = 131_072
 _FRAME_MIN: Final = 4096
 _CHANNEL_CLASS: Final = b"\x00\x14"
-_FIRST_FRAMES: Final = 16_384  # before Tune: enough for client properties, too small for an attack
+_FIRST_FRAMES: Final = 16_384  # before Tune, large enough for client properties, but too small for an attack
 _HEARTBEAT: Final = frames.frame(frames.HEARTBEAT, 0, b"")
 _HANDSHAKE_SECONDS: Final = 10
 _CLOSE_SECONDS: Final = 3
@@ -66,17 +67,17 @@ _UNSENT_ANSWERS: Final = 1 << 22
 
 
 class Session:
-    """One connection.
+    """A connection of a client.
 
     Args:
         broker: the broker.
-        wake: called when there is something to send, or when `paused` or `finished` changed.
+        wake: called when there is output to send, or when `paused` or `finished` changed.
         heartbeat: seconds that are proposed to the client.
 
     Attributes:
-        user: the user who logged in; before the login, a user without a name.
+        user: the user who logged in. Before the login, this is a user without a name.
         congested: set by the caller while the client reads more slowly than the broker sends.
-        finished: True when the caller has to send the rest of the output and close the socket.
+        finished: True when the caller must send the rest of the output and close the socket.
     """
 
     vhost: VirtualHost
@@ -113,7 +114,7 @@ class Session:
     # called by the server
 
     def receive(self, data: bytes) -> None:
-        """Process bytes from the client, as far as they are complete frames."""
+        """Process the complete frames in bytes from the client."""
         self._silent_intervals = 0
         if self._state == "header":
             data = self._protocol_header(data)
@@ -122,7 +123,7 @@ class Session:
         stream = self._splitter.split(data)
         try:
             for kind, number, payload in stream:
-                channel = self._channels.get(number)  # none in any other state than running
+                channel = self._channels.get(number)  # in other states than running, there are no channels
                 if channel is None or kind > frames.BODY or payload[:2] == _CHANNEL_CLASS:
                     self._frame(kind, number, payload)
                     if self._state == "closed":
@@ -137,7 +138,7 @@ class Session:
                     break
         except Refusal as refusal:
             self._refuse(refusal, 0, (0, 0))
-            self._state = "unreadable"  # where the next frame starts is unknown
+            self._state = "unreadable"  # the start of the next frame is unknown
         except Exception as error:  # noqa: BLE001 - a client must get a Close after any error
             _log.exception("the sandbox failed on a frame")
             self._refuse(Refusal(541, f"{type(error).__name__}"), 0, (0, 0))
@@ -153,7 +154,7 @@ class Session:
         return data
 
     def drained(self) -> None:
-        """Continue with input and deliveries that had to wait, because the output was sent."""
+        """After the output was sent, process input and deliveries that had to wait."""
         if self._input_waits and not self.congested and self._unsent <= _UNSENT_ANSWERS:
             self._input_waits = False
             self.receive(b"")
@@ -164,12 +165,12 @@ class Session:
 
     @property
     def paused(self) -> bool:
-        """True while the server should read nothing from the client."""
+        """True while the server should not read from the client."""
         return not self.closed and (self._blocked or self._input_waits)
 
     @property
     def closed(self) -> bool:
-        """True after the end of the session; its socket may be open for a few more seconds."""
+        """True after the end of the session. Its socket may be open for a few more seconds."""
         return self._state == "closed"
 
     def finish(self) -> None:
@@ -179,7 +180,7 @@ class Session:
         self._wake()
 
     def lost(self) -> None:
-        """Close channels and delete exclusive queues after the end of the connection; calling twice is fine."""
+        """Close channels and delete exclusive queues after the end of the connection. Calling this twice is fine."""
         self._timer.cancel()
         if self._state == "closed":
             return
@@ -218,7 +219,7 @@ class Session:
         self._unsent += len(data)
 
     def accepts_deliveries(self) -> bool:
-        """Return True if a delivery may be sent now; if not, `drained` dispatches later."""
+        """Return whether a delivery may be sent now. If not, `drained` dispatches later."""
         if self.congested or self._unsent > _UNSENT_DELIVERIES or self._state != "running":
             self._deliveries_wait = True
             return False
@@ -240,7 +241,7 @@ class Session:
     # frames
 
     def _protocol_header(self, data: bytes) -> bytes:
-        """Compare the first eight bytes; return the bytes after them."""
+        """Check the protocol header, the first eight bytes. Return the bytes after it."""
         self._head += data
         if len(self._head) < 8 and frames.PROTOCOL_HEADER.startswith(self._head):
             return b""
@@ -287,17 +288,17 @@ class Session:
         if kind != frames.METHOD:
             raise Refusal(505, "expected method frame, got non method frame instead")
         if ids == (20, 41):
-            return  # a CloseOk for a Close that crossed with the client's own
+            return  # a CloseOk, because both sides sent a Close
         if ids != (20, 10):
             raise Refusal(504, "expected 'channel.open'")
-        if len(self._channels) >= self._channel_max:  # the number itself may be higher, as with RabbitMQ
+        if len(self._channels) >= self._channel_max:  # as in RabbitMQ, the channel number may be higher
             opened = f"number of channels opened ({len(self._channels)})"
             raise Refusal(530, f"{opened} has reached the negotiated channel_max ({self._channel_max})")
         self._channels[number] = Channel(self, number)
         self.send(frames.encode(number, commands.Channel.OpenOk, ""))
 
     def _channel_zero(self, kind: int, number: int, payload: bytes) -> None:
-        """Process a frame of channel 0, or any frame in another state than running."""
+        """Process a frame of channel 0, or any frame if the state is not running."""
         ids = frames.method_ids(payload) if kind == frames.METHOD else (0, 0)
         if self._state == "closing":
             if ids == (10, 50):
@@ -376,9 +377,10 @@ class Session:
         self.broker.emit(Event("connected", vhost.name, self.user.name))
 
     def _beat(self, interval: float) -> None:
-        """Send a heartbeat if nothing else was sent; end a connection that was silent for too long (§4.2.7).
+        """Send a heartbeat if no other bytes were sent. End a connection that was silent for too long (§4.2.7).
 
-        It runs twice per heartbeat interval, and the sixth run without any bytes from the client ends the connection.
+        This runs twice in a heartbeat interval. The sixth run in a row without bytes from the client ends the
+        connection.
         """
         self._timer = self.broker.timers.after(interval, lambda: self._beat(interval))
         self._silent_intervals = 0 if self.paused else self._silent_intervals + 1
@@ -414,7 +416,7 @@ class Session:
         self._timer = self.broker.timers.after(_CLOSE_SECONDS, self.finish)
 
     def _close_ok(self) -> None:
-        """Answer the client's Close, and discard what the client still sends."""
+        """Answer the client's Close, and discard further bytes from the client."""
         self._send(commands.Connection.CloseOk)
         self.lost()
         self._timer = self.broker.timers.after(_CLOSE_SECONDS, self.finish)
@@ -442,7 +444,7 @@ class Session:
 
 
 def _method(kind: int, number: int, payload: bytes) -> Frame:
-    """Decode a method on channel 0; everything else is refused."""
+    """Decode a method on channel 0. Refuse any other frame."""
     if number or kind != frames.METHOD:
         raise Refusal(505, "unexpected frame on channel 0" if number == 0 else "channels come after the login")
     return frames.decode(payload)

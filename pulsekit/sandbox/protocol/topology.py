@@ -1,6 +1,6 @@
-"""Topology: declare, bind and delete on behalf of a user, with the checks in RabbitMQ's order.
+"""Topology: declare, bind and delete for a user, with the checks in RabbitMQ's order.
 
-The order is visible to clients: without permission, the answer is the same whether an exchange exists or not.
+Clients can see the order: without permission, the answer does not depend on the existence of an exchange.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class Topology(NamedTuple):
         """Create an exchange, or compare the declaration with the existing one.
 
         Raises:
-            Refusal: Raised with 503 (406 in RabbitMQ 4) for an unknown type; 403 for the default exchange, a reserved
-                name or a missing permission; 404 for a passive declaration of an exchange that does not exist; 406 for
-                a property that differs.
+            Refusal: Raised with 503 (406 in RabbitMQ 4) for an unknown type, with 403 for the default exchange, a
+                reserved name or a missing permission, with 404 for a passive declaration of an exchange that does not
+                exist, with 406 for a property that differs.
         """
         name, vhost = method.exchange, self.vhost
         if method.passive:
@@ -94,8 +94,8 @@ class Topology(NamedTuple):
         """Delete an exchange, if it exists.
 
         Raises:
-            Refusal: Raised with 403 for a predeclared exchange or a missing permission; 406 if `if_unused` is set and
-                the exchange has bindings.
+            Refusal: Raised with 403 for a predeclared exchange or a missing permission, with 406 if `if_unused` is set
+                and the exchange has bindings.
         """
         name = method.exchange
         _not_default(name)
@@ -113,9 +113,9 @@ class Topology(NamedTuple):
         """Create a queue, or compare the declaration with the existing one.
 
         Raises:
-            Refusal: Raised with 403 for a reserved name or a missing permission; 404 for a passive declaration of a
-                queue that does not exist; 405 if the queue is exclusive to another connection; 406 if a property
-                differs or an argument is invalid.
+            Refusal: Raised with 403 for a reserved name or a missing permission, with 404 for a passive declaration of
+                a queue that does not exist, with 405 if the queue is exclusive to another connection, with 406 if a
+                property differs or an argument is invalid.
         """
         vhost, name = self.vhost, method.queue
         if method.passive:
@@ -147,13 +147,13 @@ class Topology(NamedTuple):
         return queue
 
     def delete_queue(self, name: str, *, if_unused: bool, if_empty: bool) -> tuple[Queue | None, int]:
-        """Delete a queue, if it exists; return it and the number of its ready messages.
+        """Delete a queue, if it exists. Return the queue, or None, and the number of its ready messages.
 
         The caller cancels the consumers of the queue afterwards.
 
         Raises:
-            Refusal: Raised with 403 for a missing permission; 405 if the queue is exclusive to another connection; 406
-                if it is in use or not empty.
+            Refusal: Raised with 403 for a missing permission, with 405 if the queue is exclusive to another connection,
+                with 406 if it is in use or not empty.
         """
         vhost = self.vhost
         self._check("configure", "queue", name)
@@ -170,8 +170,8 @@ class Topology(NamedTuple):
         """Bind a queue or an exchange to an exchange.
 
         Raises:
-            Refusal: Raised with 403 for the default exchange or a missing permission; 404 if the exchange or the queue
-                does not exist; 405 if the queue is exclusive to another connection.
+            Refusal: Raised with 403 for the default exchange or a missing permission, with 404 if the exchange or the
+                queue does not exist, with 405 if the queue is exclusive to another connection.
         """
         self._check_binding(kind, destination, source)
         exchange = self.vhost.exchange(source)
@@ -185,8 +185,8 @@ class Topology(NamedTuple):
         """Remove a binding, if it exists.
 
         Raises:
-            Refusal: Raised with 403 for the default exchange or a missing permission; 405 if the queue is exclusive to
-                another connection.
+            Refusal: Raised with 403 for the default exchange or a missing permission, with 405 if the queue is
+                exclusive to another connection.
         """
         self._check_binding(kind, destination, source)
         exchange = self.vhost.exchanges.get(source)
@@ -225,7 +225,7 @@ class Topology(NamedTuple):
 
 
 def _unfit_for_quorum(method: commands.Queue.Declare) -> str:
-    """Return the property that a quorum queue cannot have, or the empty string."""
+    """Return the name of a declared property that a quorum queue cannot have, or an empty text."""
     if method.auto_delete:
         return "auto-delete"
     if method.exclusive:
