@@ -1,4 +1,4 @@
-"""Why is a task not on Treeherder? The steps behind `pulsekit why`, with the evidence of each.
+"""Explain why a task is not on Treeherder: the steps of `pulsekit why`, with the evidence for each step.
 
 target = read_target("https://firefox-ci-tc.services.mozilla.com/tasks/A35mWTRuQmyj88yMnIF0fA")
 explanation = explain(target, OnlineEvidence(timeout=30))

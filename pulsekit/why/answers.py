@@ -15,7 +15,7 @@ def name_of(task: Any) -> str:
 
 
 def jobs_in(value: Any) -> list[dict[str, Any]] | None:
-    """Return the jobs of an answer of Treeherder, whose rows have the names of their columns beside them."""
+    """Return the jobs in an answer of Treeherder. Rows are lists, and a separate list has the names of columns."""
     rows = value.get("results") if isinstance(value, dict) else None
     if not isinstance(rows, list):
         return None
@@ -31,7 +31,7 @@ def are_objects(value: Any) -> bool:
 
 
 def shown_as(job: dict[str, Any]) -> str:
-    """Return a job in one line: group, symbol, state and result. The names are those of the loader, or of the API."""
+    """Return a job in one line: group, symbol, state and result. Fields are named as in the loader or the API."""
 
     def text(*names: str) -> str:
         return next((str(job[name]) for name in names if isinstance(job.get(name), str)), "")

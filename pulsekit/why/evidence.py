@@ -1,4 +1,4 @@
-"""Pages of Taskcluster and Treeherder as evidence: read online with one deadline, or from a file.
+"""Pages of Taskcluster and Treeherder as evidence, which are read online with one deadline, or from a file.
 
 evidence = OnlineEvidence(timeout=30)
 evidence.page("task", "https://…/api/queue/v1/task/…")     # each page is read only once
@@ -20,7 +20,7 @@ from pulsekit.why.target import Target
 
 __all__ = ["MAX_BYTES", "Evidence", "OnlineEvidence", "Page", "SavedEvidence"]
 
-MAX_BYTES = 16 * 1024 * 1024  # of a page: a hundred times the list of Treeherder's repositories
+MAX_BYTES = 16 * 1024 * 1024  # bytes of a page: a hundred times the list of Treeherder's repositories
 _TYPE = "pulsekit-why"
 _VERSION = 1
 _DAMAGED = "the file of `pulsekit why --save` is damaged"
@@ -34,7 +34,7 @@ class Page:
         address: the URL.
         status: the HTTP status, or 0 if there was no answer.
         value: the content: plain JSON, or None.
-        error: why there is no content, or empty.
+        error: the reason why there is no content, or empty.
     """
 
     address: str
@@ -44,18 +44,18 @@ class Page:
 
 
 class Evidence(Protocol):
-    """Where pages come from."""
+    """A source of pages."""
 
     def page(self, name: str, address: str) -> Page:
-        """Return the page at a URL; `name` is its name in a saved file. If it cannot be read, its `error` says why."""
+        """Return the page at a URL. `name` is its name in a saved file. If it is unreadable, `error` has the reason."""
 
 
 class OnlineEvidence:
-    """Pages that are read by HTTP, each once. All requests share one deadline, which begins with the first.
+    """Pages that are read by HTTP, each once. All requests share one timeout, which starts with the first request.
 
     Args:
         timeout: seconds for all requests together.
-        max_bytes: the largest page.
+        max_bytes: the maximum size of a page.
     """
 
     def __init__(self, timeout: float, *, max_bytes: int = MAX_BYTES) -> None:
@@ -103,14 +103,14 @@ class OnlineEvidence:
 
 
 class SavedEvidence:
-    """Pages of a file that `OnlineEvidence.save` made, from its JSON.
+    """The pages in a file of `OnlineEvidence.save`.
 
     Attributes:
         target: the target of the file.
         collected: the time at which the pages were read, or empty.
 
     Raises:
-        InvalidInput: Raised when the value is not such a file.
+        InvalidInput: Raised when the value is not the JSON of such a file.
     """
 
     def __init__(self, value: Any) -> None:
@@ -129,7 +129,7 @@ class SavedEvidence:
         self.collected = collected if isinstance(collected, str) else ""
 
     def page(self, name: str, address: str) -> Page:
-        """Return a page of the file. A page that was not saved has an error."""
+        """Return a page of the file. If the page was not saved, it has an `error`."""
         return self._pages.get(name) or Page(address, error=f"the file does not have {address}")
 
 

@@ -1,4 +1,4 @@
-"""The steps from a task to its job on Treeherder, each with its evidence, up to the first that failed.
+"""The steps from a task to its job on Treeherder, each with its evidence, up to the first failed step.
 
 Pure logic: pages come from an `Evidence`, predictions from `pulsekit.treeherder`.
 Sources: the API of Taskcluster's queue (https://docs.taskcluster.net/docs/reference/platform/queue/api), and
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = ["STEPS", "Explanation", "Step", "StepStatus", "TaskReason", "explain"]
 
-STEPS = ("task", "route", "treeherder", "project", "push", "run", "job")  # of a task, in their order
+STEPS = ("task", "route", "treeherder", "project", "push", "run", "job")  # the steps for a task, in their order
 
 _PAGE = 200  # tasks of a group in one answer
-_MOST_PAGES = 100  # of a group: 20,000 tasks
+_MOST_PAGES = 100  # pages of a group: 20,000 tasks
 _JOBS = 2000  # jobs of a push in one answer: Treeherder's limit
 _WAIT = (
     "wait some minutes, and ask again. If the job does not appear, ask Treeherder's team, with the file of --save FILE"
@@ -57,8 +57,8 @@ class Step:
     Attributes:
         name: one of `STEPS`; for a group, `group`, `project`, `push`, `jobs` or `tasks`.
         status: the status. `unknown` if a page could not be read.
-        detail: what was found.
-        hint: what to change or to run if the step failed; otherwise empty.
+        detail: the finding.
+        hint: what to change or to run if the step failed. Otherwise empty.
         address: the URL of the evidence, or empty.
     """
 
@@ -76,8 +76,9 @@ class TaskReason:
     Attributes:
         task_id: the id of the task.
         name: the name of the task, or empty.
-        rule: the rule by which Treeherder drops the messages of the task; empty if it drops none, but has no job.
-        message: what was found.
+        rule: the rule by which Treeherder drops the messages of the task. Empty if Treeherder drops none, but has no
+            job.
+        message: the finding.
         hint: what to change.
     """
 
@@ -90,12 +91,12 @@ class TaskReason:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a task is not on Treeherder, or how it is shown.
+    """The reason why a task is not on Treeherder, or how it is shown.
 
     Attributes:
         target: the task or the group in question.
-        steps: the steps, up to the first that did not succeed.
-        job: the job as Treeherder should store it, see `preview_job`, or None if a step before failed.
+        steps: the steps, up to the first one that did not succeed.
+        job: the job as Treeherder should store it, see `preview_job`, or None if an earlier step failed.
         tasks: for a group, the tasks that are not shown.
         link: the URL of the job on Treeherder, or empty.
     """
@@ -108,7 +109,7 @@ class Explanation:
 
     @property
     def failed(self) -> Step | None:
-        """The step that did not succeed, or None."""
+        """The last step if it did not succeed, or None."""
         return next((step for step in self.steps if step.status is not StepStatus.OK), None)
 
 
@@ -122,9 +123,9 @@ class _Shown(NamedTuple):
 
 
 def explain(target: Target, evidence: Evidence) -> Explanation:
-    """Return the steps from a task to its job on Treeherder, up to the first that did not succeed.
+    """Return the steps from a task to its job on Treeherder, up to the first one that did not succeed.
 
-    No page causes an exception.
+    The content of a page never causes an exception.
     """
     reader = _StepReader(target, evidence)
     steps = []
@@ -136,7 +137,7 @@ def explain(target: Target, evidence: Evidence) -> Explanation:
 
 
 class _StepReader:
-    """The steps, one after the other. Each reads the pages that it needs, so a failure saves the later requests."""
+    """The steps, one after the other. Each step reads the pages that it needs, so no pages are read after a failure."""
 
     def __init__(self, target: Target, evidence: Evidence) -> None:
         self._target = target
@@ -145,7 +146,7 @@ class _StepReader:
         self._definition: Any = None
         self._project = self._revision = ""
         self._push_id: Any = None
-        self._unchecked = 0  # tasks of a group whose push is another one
+        self._unchecked = 0  # tasks of a group that belong to other pushes
         self.form: dict[str, Any] | None = None
         self.tasks: list[TaskReason] = []
         self.link = ""
@@ -220,8 +221,8 @@ class _StepReader:
     def _jobs(self, shown: list[_Shown]) -> Step:
         """Compare the tasks with the jobs of the push, and note the tasks without a job.
 
-        Treeherder is asked for all jobs of the push, which are few pages. The address of the next page is in the
-        answer. Only its query is used, so that each request goes to the same site.
+        All jobs of the push are requested, which are few pages. Each answer has the URL of the next page. Only the
+        query of this URL is used, so that all requests go to the same site.
         """
         query = urlencode({"push_id": self._push_id, "count": _JOBS})
         stored: set[str] = set()
@@ -338,12 +339,12 @@ class _StepReader:
 
 
 def _pending(task: Any, task_id: str) -> TaskMessage:
-    """Return the message about a task that is pending, for what is the same in each state."""
+    """Return the message for a pending task, for predictions that do not depend on the state."""
     return list(TaskDefinition({} if task is None else task, task_id).messages())[1]
 
 
 def _definition_step(name: str, predicted: TaskPrediction, rules: tuple[str, ...], part: str) -> Step:
-    """Return a step on a part of the definition, by the rules about it."""
+    """Return the step for a part of the definition, by the rules for this part."""
     for finding in predicted.findings:
         if finding.rule.startswith(rules) or (finding.rule == "task-incomplete" and finding.pointer.startswith(part)):
             return Step(name, StepStatus.FAILED, _placed(finding), finding.hint)

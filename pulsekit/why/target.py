@@ -1,4 +1,4 @@
-"""The task, run or group that a user asks about: an id, or a URL of Taskcluster or Treeherder.
+"""The task, run or group to explain, given by an id, or by a URL of Taskcluster or Treeherder.
 
 Sources: the routes of Taskcluster's web interface and of its queue's API; the links of Treeherder to a job.
 """
@@ -27,20 +27,20 @@ _PATHS = (
     rf"/api/queue/v1/task/(?P<task>{_ID}){_RUN}",
 )
 _SELECTED = re.compile(rf"(?P<task>{_ID})(?:[.-](?P<run>[0-9]{{1,9}}))?")
-_PARAMETERS = ("selectedTaskRun", "task")  # of a link to a job, and of the log viewer
+_PARAMETERS = ("selectedTaskRun", "task")  # parameters of a link to a job, and of the log viewer
 _FORMS = "the id of a task, a URL of a task, run or group of Taskcluster, or a link of Treeherder with selectedTaskRun"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The subject of a question: a task, or all tasks of a group.
+    """The subject of an explanation: a task, or all tasks of a group.
 
     Attributes:
-        task_id: the id of the task; empty for a group.
+        task_id: the id of the task. Empty for a group.
         run: the number of the run, or None for the last one.
-        group_id: the id of the group; empty for a task.
+        group_id: the id of the group. Empty for a task.
         root_url: the root URL of the Taskcluster deployment.
-        treeherder: the URL of the Treeherder.
+        treeherder: the URL of Treeherder.
     """
 
     task_id: str = ""
@@ -62,8 +62,8 @@ def read_target(text: str, *, root_url: str | None = None, treeherder: str | Non
 
     Args:
         text: the id, or the URL of a task, run or group of Taskcluster, or of a job of Treeherder.
-        root_url: the root URL of the Taskcluster deployment; by default that of the URL, or of Firefox CI.
-        treeherder: the URL of the Treeherder; by default that of the URL, or Mozilla's.
+        root_url: the root URL of the Taskcluster deployment. The default is that of the URL, or of Firefox CI.
+        treeherder: the URL of Treeherder. The default is that of the URL, or Mozilla's.
 
     Raises:
         ConfigurationError: Raised when the text is neither an id nor a URL, or the URL cannot be used.
