@@ -1,6 +1,6 @@
 """Publish jobs to Treeherder over Mozilla Pulse, and consume messages of Pulse.
 
-Publish one job, then consume it (`pulsekit sandbox` hosts a broker for it):
+Publish one job, then consume it. `pulsekit sandbox` runs a broker for this example:
 
     import asyncio
 

@@ -1,4 +1,4 @@
-"""Let `python -m pulsekit` do what `pulsekit` does."""
+"""Run `pulsekit` by `python -m pulsekit`."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Read pages of web sites by HTTP, with a deadline for the complete answer, a limit of its size, and no redirects.
+"""Read pages of web sites by HTTP, with a deadline and a maximum size for the answer, and without redirects.
 
     site = check_site("https://pulseguardian.mozilla.org/", "PulseGuardian")
     answer = fetch(f"{site}/queue/x/bindings", timeout=10.0, max_bytes=1024 * 1024)
 
-urllib limits only the time of each read from a socket, so a site that sends a byte now and then, or a slow name server,
-can delay an answer for any time. Therefore a request runs in a thread. At the deadline its connection is shut down,
-which ends the thread, and the caller continues at once.
+urllib limits only the time of each read from a socket, so a site that sends single bytes, or a slow name server, can
+delay an answer indefinitely. So a request runs in a thread. At the deadline, the caller continues at once, and the
+connection is shut down, which ends the thread.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "check_site", "fetch"]
 
-_CHUNK = 64 * 1024  # bytes
+_CHUNK = 64 * 1024  # bytes of one read
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Answer:
         status: the status code.
         reason: the reason phrase.
         body: the content.
-        location: where the site redirects to, or empty.
+        location: the URL to which the site redirects, or empty.
     """
 
     address: str
@@ -64,7 +64,7 @@ def check_site(url: str, name: str) -> str:
     """Return the URL of a site without a trailing slash, if requests may be sent to it.
 
     Args:
-        url: `https://HOST[/PATH]`; http:// only for this machine.
+        url: `https://HOST[/PATH]`; http:// is allowed only for this machine.
         name: the name of the site, for messages.
 
     Raises:
@@ -88,16 +88,16 @@ def check_site(url: str, name: str) -> str:
 
 
 def fetch(address: str, *, timeout: float, max_bytes: int) -> Answer:
-    """Return the answer of a site, whatever its status. This blocks until the answer is complete or the time is over.
+    """Return the answer of a site, with any status. Block until it is complete, at most until the timeout.
 
     Args:
-        address: a URL below one that `check_site` returned.
+        address: a URL that begins with one that `check_site` returned.
         timeout: seconds for the complete answer.
-        max_bytes: the largest body.
+        max_bytes: the maximum size of the body.
 
     Raises:
         Unreachable: Raised when the site cannot be reached, or its answer is not complete in time.
-        NetworkError: Raised when the body is larger.
+        NetworkError: Raised when the body is larger than `max_bytes`.
     """
     import threading
 
@@ -157,7 +157,7 @@ def _request(address: str, end: float, max_bytes: int, opened: Callable[[socket.
             return self.do_open(Encrypted, request)
 
     class Stay(urllib.request.HTTPRedirectHandler):
-        """Refuse redirects, which could lead to clear text or to another machine of the network."""
+        """A handler that does not follow redirects, which could lead to clear text or to another machine."""
 
         def redirect_request(self, *_: Any) -> None:
             return None
@@ -171,7 +171,7 @@ def _request(address: str, end: float, max_bytes: int, opened: Callable[[socket.
         try:
             response = opener.open(request, timeout=max(0.001, end - time.monotonic()))
         except urllib.error.HTTPError as error:
-            response = error  # an answer as well
+            response = error  # an error status is also an answer
         with response:
             body = _body(response, address, end, max_bytes)
             return Answer(address, response.status, response.reason, body, response.headers.get("Location", ""))

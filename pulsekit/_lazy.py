@@ -1,7 +1,7 @@
 """Public names that are imported when they are first used (PEP 562).
 
-Importing asyncio and aio-pika takes longer than predicting a route. A package that resolves its names lazily costs a
-command only the modules that the command uses.
+Importing asyncio and aio-pika takes longer than predicting a route. With such names, a command imports only the modules
+that it uses.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ def lazy_names(
 
     Args:
         package: the `__name__` of the package.
-        modules: the public names that each module of the package defines, separated by spaces, by the module's name in
-            the package: `{"lint": "Finding Linter lint_job"}`.
+        modules: for each module of the package, the public names that it defines, separated by spaces: `{"lint":
+            "Finding Linter lint_job"}`.
         packages: the public packages and modules in the package, which are attributes without an import.
     """
     module_of = {name: module for module, names in modules.items() for name in names.split()}
     module_of |= dict.fromkeys(packages.split(), "")
 
-    def __getattr__(name: str) -> object:  # noqa: N807 - it becomes the package's own
+    def __getattr__(name: str) -> object:  # noqa: N807 - it becomes that of the package
         if name not in module_of:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         if not module_of[name]:
@@ -39,7 +39,7 @@ def lazy_names(
         setattr(sys.modules[package], name, value)
         return value
 
-    def __dir__() -> list[str]:  # noqa: N807 - it becomes the package's own
+    def __dir__() -> list[str]:  # noqa: N807 - it becomes that of the package
         return sorted({*vars(sys.modules[package]), *module_of})
 
     return __getattr__, __dir__

@@ -86,11 +86,11 @@ class PulsekitError(Exception):
 
 
 class ConfigurationError(PulsekitError):
-    """Raised when a setting or an argument is invalid. Change it: a retry fails again."""
+    """Raised when a setting or an argument is invalid. Change it, because a retry fails again."""
 
 
 class InvalidName(ConfigurationError):
-    """Raised when Pulse cannot have an exchange, queue or user of this name. Use `suggestion`, or choose another name.
+    """Raised when an exchange, queue or user of this name cannot exist on Pulse. Use `suggestion`, or another name.
 
     Attributes:
         name (str): the invalid name.
@@ -109,7 +109,7 @@ class InvalidPattern(ConfigurationError):
 
 
 class InsecureConnection(ConfigurationError):
-    """Raised when another machine would be reached over clear text. Use an `amqps://` or `https://` URL."""
+    """Raised when a connection to another machine would be unencrypted. Use an `amqps://` or `https://` URL."""
 
 
 class SchemaError(ConfigurationError):
@@ -157,8 +157,8 @@ class DamagedRecording(InvalidInput):
 
     Attributes:
         source (str): the file name.
-        line (int): the line from 1, after decompression, at which the damage was detected.
-        count (int): the number of readable messages before that line.
+        line (int): the number, from 1, of the line with the damage, after decompression.
+        count (int): the number of readable messages before this line.
         reason (str): the message without file name and line.
     """
 
@@ -179,7 +179,7 @@ class Problem:
         pointer (str): the JSON pointer of the value (RFC 6901); empty for the whole payload.
         rule (str): the schema keyword that the value violates, such as `required` or `enum`.
         message (str): one sentence with the value and the allowed values.
-        found (str): the value as JSON, shortened.
+        found (str): the value as JSON, truncated.
         allowed (str): the allowed values, in words.
         hint (str): what to change, or empty.
         line (int | None): the line of the value from 1 if the payload was parsed from a text, else None.
@@ -211,7 +211,7 @@ class InvalidPayload(InvalidInput):
     """Raised when a payload violates the schema. Correct the values that `problems` lists.
 
     Attributes:
-        problems (tuple[Problem, ...]): all violations, the most useful one first.
+        problems (tuple[Problem, ...]): all violations, with the most useful one first.
         schema (str): the name of the schema, or empty.
     """
 
@@ -286,7 +286,7 @@ class NetworkError(PulsekitError):
 
 
 class Unreachable(NetworkError):
-    """Raised when a broker, a queue's node or PulseGuardian cannot be reached. Check the URL, or try again later."""
+    """Raised when a broker, the node of a queue, or PulseGuardian cannot be reached. Check the URL, or retry later."""
 
 
 class ConnectTimeout(NetworkError):
@@ -309,16 +309,16 @@ def printable(text: str) -> str:
 
 
 def fresh(error: ErrorT) -> ErrorT:
-    """Return a copy of a stored exception, to be raised in its place.
+    """Return a copy of a stored exception, to raise instead of the original.
 
-    Each `raise` of the same object adds to its traceback, which then keeps every frame that it passed alive. The copy
+    Each `raise` of the same object extends its traceback, which keeps all its frames in memory. The copy
     has the type, message, fields, notes and cause of the original, and no traceback.
     """
     kind = type(error)
-    copy = kind.__new__(kind, *error.args)  # not kind(…): the arguments of many classes are not `args`
+    copy = kind.__new__(kind, *error.args)  # not kind(…), because the parameters of many classes are not `args`
     for name, value in vars(error).items():
         setattr(copy, name, list(value) if name == "__notes__" else value)
     copy.__cause__ = error.__cause__
     copy.__context__ = error.__context__
-    copy.__suppress_context__ = error.__suppress_context__  # set by the cause
+    copy.__suppress_context__ = error.__suppress_context__  # restored, because setting the cause changes it
     return copy

@@ -31,9 +31,9 @@ __all__ = ["REPORT_TIMEOUT", "run_job"]
 
 log = logging.getLogger("pulsekit")
 
-REPORT_TIMEOUT = 30.0  # seconds from the exit of the command until its states must be published
+REPORT_TIMEOUT = 30.0  # seconds after the exit of the command in which its states must be published
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # exit statuses of a shell (POSIX, Shell Command Language §2.8.2)
-_FORWARDED = (signal.SIGTERM, signal.SIGHUP)  # SIGINT of a terminal reaches the command directly
+_FORWARDED = (signal.SIGTERM, signal.SIGHUP)  # the terminal sends SIGINT directly to the command
 
 
 async def run_job(
@@ -53,7 +53,7 @@ async def run_job(
         command: the program and its arguments. It inherits stdin, stdout and stderr.
         job: the job. Its state, result and times are replaced.
         publish: publishes one state of the job. A `PulsekitError` becomes a warning.
-        timeout: the seconds from the exit of the command until its states must be published.
+        timeout: seconds after the exit of the command in which its states must be published.
 
     Returns:
         The exit status that a shell returns: 128 plus the number of the signal that killed the command, 127 if the
@@ -102,7 +102,7 @@ def _result(status: int, *, canceled: bool) -> JobResult:
 
 
 class _Signals:
-    """The signals to this process while the command runs. SIGTERM and SIGHUP are forwarded to the command.
+    """The signals that this process receives while the command runs. SIGTERM and SIGHUP are forwarded to the command.
 
     Attributes:
         received: the numbers of the signals, in order.
@@ -111,7 +111,7 @@ class _Signals:
     def __init__(self) -> None:
         self.received: list[int] = []
         self._process: asyncio.subprocess.Process | None = None
-        # An ignored signal, as under nohup, remains ignored.
+        # A signal that is ignored, for example by nohup, stays ignored.
         self._numbers = [
             number for number in (signal.SIGINT, *_FORWARDED) if signal.getsignal(number) is not signal.SIG_IGN
         ]

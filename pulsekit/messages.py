@@ -1,4 +1,4 @@
-"""The messages that a consumer receives, and the gaps between its subscriptions."""
+"""The messages that a consumer receives, and the gaps after lost connections."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ class Gap:
     """A time without a consumer: from a lost connection to the next subscription.
 
     Attributes:
-        start: when the loss of the connection was noticed. If `lossy`, a time before that: messages that were published
-            earlier are not missing. The messages that waited in the queue are lost with it, so a consumer that was
-            behind reports a longer gap.
+        start: when the loss of the connection was noticed. If `lossy`, an earlier time, before which no message is
+            missing. Messages that waited in the queue are lost with the queue, so a consumer that was behind reports a
+            longer gap.
         end: when the consumer was subscribed again.
         epoch: the epoch that began at `end`.
-        lossy: whether messages of that time are lost. True if the queue was exclusive, expired, or was on a node that
+        lossy: whether messages of this time are lost. True if the queue was exclusive, expired, or was on a node that
             was down, or if a message reached the delivery limit of the queue. False if a durable queue stored them. A
-            classic queue stores messages only while its node of the cluster is up; a quorum queue is replicated.
-        created: whether the queue did not exist and was created at `end`. Then messages published before are lost. If
-            the queue was missing at the first subscription, the time of its loss is unknown, and `start` is `end`.
+            classic queue stores messages only while its node of the cluster is up. A quorum queue is replicated.
+        created: whether the queue did not exist and was created at `end`. If True, earlier messages are lost. If the
+            queue did not exist at the first subscription, the time of its deletion is unknown, and `start` is `end`.
     """
 
     start: datetime
@@ -59,7 +59,7 @@ class Gap:
 
 
 class Settled:
-    """The result of `ack`, `nack` and `reject`, which settle at once. Awaiting it is allowed and does not wait."""
+    """The result of `ack`, `nack` and `reject`, which settle at once. It can be awaited, which does not wait."""
 
     __slots__ = ()
 
@@ -72,7 +72,7 @@ _SETTLED = Settled()
 
 
 class Settler(Protocol):
-    """What settles the messages of one channel."""
+    """The settler of the messages of one channel."""
 
     def settle(self, message: Message, settlement: Settlement) -> None:
         """Settle a message."""
@@ -86,7 +86,7 @@ class Settler(Protocol):
 
 
 class MessageCheck(ABC):
-    """A check of whole messages, in the place of a schema for their payloads.
+    """A check of whole messages, instead of a schema for their payloads.
 
     Attributes:
         name: the name of the check, for messages.
@@ -96,7 +96,7 @@ class MessageCheck(ABC):
 
     @abstractmethod
     def problems(self, message: Message, *, most: int = _MOST_PROBLEMS) -> tuple[Problem, ...]:
-        """Return the problems of a message, at most a number of them, and one more that says so."""
+        """Return at most `most` problems of a message. If there are more, add one that says that more were found."""
 
 
 class Message:
@@ -104,7 +104,7 @@ class Message:
 
     `payload`, `headers` and `properties` are decoded on first access. Settle each message once, with `ack`, `nack` or
     `reject`. Settling a message of an earlier epoch does nothing, because the broker has already requeued it. `settle`
-    may be called in any thread; settlements of one thread stay in order.
+    may be called in any thread. Settlements of one thread stay in order.
 
     Attributes:
         exchange: the exchange to which the message was published.
@@ -202,7 +202,7 @@ class Message:
 
     @property
     def decoded(self) -> Any:
-        """The decoded JSON body, whether the schema of the subscription accepts it or not.
+        """The decoded JSON body, even if it violates the schema of the subscription.
 
         Raises:
             DocumentError: Raised when the body is not JSON.
@@ -215,7 +215,7 @@ class Message:
         return self._payload
 
     def _decode_as_described(self) -> Any:
-        from pulsekit._documents.bodies import decode_described  # hardly any message needs it
+        from pulsekit._documents.bodies import decode_described  # few messages need it
 
         try:
             encoding, compression = self.properties.content_encoding, self.headers.get("compression")
@@ -225,9 +225,9 @@ class Message:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """The violations of the subscription's schema; empty if the payload is valid or there is no schema.
+        """The violations of the subscription's schema. Empty if the payload is valid, or without a schema.
 
-        At most a hundred problems are collected. If there are more, the last problem says so.
+        At most a hundred problems are collected. If there are more, the last problem says that more were found.
 
         Raises:
             DocumentError: Raised when the body is not JSON.
@@ -248,7 +248,7 @@ class Message:
 
     @property
     def cc(self) -> tuple[str, ...]:
-        """The further routing keys of the `CC` header."""
+        """The additional routing keys in the `CC` header."""
         keys = self.headers.get(CC)
         return tuple(key for key in keys if isinstance(key, str)) if isinstance(keys, list) else ()
 
@@ -267,18 +267,18 @@ class Message:
 
     @property
     def retries(self) -> int:
-        """How often the handler had failed before the message waited on the broker (`Policy.max_local_delay`)."""
+        """How often the handler failed before the message waited in a retry queue (`Policy.max_local_delay`)."""
         return getattr(self, "_retries", 0)  # set only if the message waited
 
     @property
     def key(self) -> Key:
         """The named fields of the routing key, such as `key.taskId`, if the exchange is in `pulsekit.catalogue`.
 
-        Empty for a key of another form. For other exchanges, no field exists.
+        Without fields for a key of another form, and for other exchanges.
         """
         try:
             return self._key
-        except AttributeError:  # not read before; messages whose key is not read do not spend time on it
+        except AttributeError:  # computed on first access, because few programs read it
             from pulsekit.catalogue.keys import read_key
 
             self._key: Key = read_key(self.exchange, self.routing_key)
@@ -286,7 +286,7 @@ class Message:
 
     @property
     def delivery_count(self) -> int | None:
-        """How often the message was delivered and returned before; None if that is unknown.
+        """How often the message was delivered and returned before, or None if unknown.
 
         Quorum queues send it in the header `x-delivery-count`, and count every return: after a failed handler, a lost
         connection, or the end of a consumer that had the message in its prefetch.
@@ -300,7 +300,7 @@ class Message:
         return count if isinstance(count, int) and count >= 0 else None
 
     def settle(self, settlement: Settlement) -> None:
-        """Settle the message; `ack`, `nack` and `reject` call this."""
+        """Settle the message. `ack`, `nack` and `reject` call this."""
         if self._settler is not None:
             self._settler.settle(self, settlement)
 
@@ -310,12 +310,12 @@ class Message:
         return _SETTLED
 
     def nack(self) -> Settled:
-        """Requeue the message: the broker delivers it again (basic.nack with requeue)."""
+        """Requeue the message, so that the broker delivers it again (basic.nack with requeue)."""
         self.settle(Settlement.REQUEUE)
         return _SETTLED
 
     def reject(self) -> Settled:
-        """Reject the message: the broker dead-letters or discards it (basic.reject)."""
+        """Reject the message, so that the broker dead-letters or discards it (basic.reject)."""
         self.settle(Settlement.REJECT)
         return _SETTLED
 
@@ -337,7 +337,7 @@ class Delivered(Message):
         schema: Schema | MessageCheck | None,
     ) -> None:
         """Create the message of a delivery that arrived at a time, in seconds since 1970."""
-        # Does not call super().__init__(), because this runs for each message.
+        # super().__init__() is not called, because this runs for each message.
         self.exchange, self.routing_key, self._header, self.body, self.redelivered, self.delivery_tag = delivery
         self.epoch = epoch
         self._when = when
@@ -363,7 +363,7 @@ class Delivered(Message):
         return self._properties
 
     def replace(self, exchange: str, routing_key: str, headers: Mapping[str, Any], retries: int) -> None:
-        """Restore the exchange, the routing key and the headers that the message had before it waited on the broker."""
+        """Restore the original exchange, routing key and headers of a message that waited in a retry queue."""
         self.exchange, self.routing_key, self._headers = exchange, routing_key, headers
         self._retries: int = retries
 

@@ -51,7 +51,7 @@ __all__ = ["Pulse", "connect"]
 
 log = logging.getLogger("pulsekit")
 
-_CHECK_TIMEOUT = 5.0  # seconds; supervisors wait at least as long for a health check
+_CHECK_TIMEOUT = 5.0  # seconds; supervisors wait at least as long for the answer to a health check
 _STATES = (State.CLOSED, State.BACKING_OFF, State.CONNECTING, State.BLOCKED, State.READY)
 
 
@@ -79,23 +79,23 @@ def connect(
         login: instead of a URL, the name of one of `logins` in your `config.yml`, as `--login` on the command line.
         host: instead of a URL, the name or address of the broker, or of several nodes of one cluster, separated by
             commas. The arguments from `port` to `tls` need a host.
-        port: the TCP port; by default 5671 with TLS and 5672 without.
-        user: the AMQP user; by default that of the settings.
-        password: the password; by default that of the settings.
-        virtual_host: the virtual host; by default `/`.
+        port: the TCP port. The default is 5671 with TLS, and 5672 without.
+        user: the AMQP user. The default is that of the settings.
+        password: the password. The default is that of the settings.
+        virtual_host: the virtual host. The default is `/`.
         tls: whether to encrypt the connection. By default, it is encrypted unless the host is this machine.
         insecure: whether to allow an unencrypted connection to another machine.
         timeout: the seconds for connecting, including TLS and login.
         retry_for: the seconds for which the first connection is tried again, for example while a broker starts. By
             default, the first failure is final. A refused login is always final.
         on_state: called with the name of a connection ("publisher" or "consumer") and its new state.
-        instrumentation: observes connections and messages; one or several, see `pulsekit.instrumentation`.
+        instrumentation: one or several observers of connections and messages, see `pulsekit.instrumentation`.
 
     Raises:
         ConfigurationError: Raised when no broker is configured, the URL is malformed, or `login` is unknown.
         InsecureConnection: Raised when the password would be sent in clear text to another machine.
-        TypeError: Raised when `on_state` or a method of an instrumentation is an `async def`, which is called and not
-            awaited; or when an instrumentation lacks a method.
+        TypeError: Raised when `on_state` or a method of an instrumentation is an `async def`, because callbacks are not
+            awaited, or when an instrumentation lacks a method.
     """
     url, password = None if url is None else Secret(url), None if password is None else Secret(password)
     if host is not None:
@@ -121,7 +121,7 @@ def connect(
 class Pulse:
     """Two connections to the broker, one for publishers and one for consumers.
 
-    If the broker blocks the publishers, it still delivers messages to the consumers.
+    If the broker blocks the publishers, consumers still receive messages.
 
     Attributes:
         user: the AMQP user, who owns `exchange/<user>/…` and `queue/<user>/…`.
@@ -169,13 +169,13 @@ class Pulse:
     ) -> None:
         """Drain the publishers, stop the consumers and close. After an exception, do not drain.
 
-        Draining lasts at most ten seconds, for all publishers together. Unanswered close requests add at most three
+        Draining takes at most ten seconds for all publishers together. Unanswered close requests add at most three
         seconds.
         """
         assert self._tasks is not None
         self._closed = True
         if self._out.home is not None and not self._out.home.in_process:
-            return  # in a forked child: closing would close the connection of the parent
+            return  # in a forked process, closing would close the connection of the parent
         time = asyncio.get_running_loop().time
         end = time() + (DRAIN_TIMEOUT if error is None else 0)
         try:
@@ -190,7 +190,7 @@ class Pulse:
                     await self._out.close()
                 finally:
                     await self._in.close()
-        except asyncio.CancelledError as cancelled:  # cancel the tasks, too, and do not wait for them
+        except asyncio.CancelledError as cancelled:  # also cancel the tasks, and do not wait for them
             await self._tasks.__aexit__(type(cancelled), cancelled, cancelled.__traceback__)
             raise
         except BaseException:
@@ -217,20 +217,20 @@ class Pulse:
             schema: the schema that validates each payload before it is sent: a name such as "pulse-job", a path, or the
                 schema itself.
             lint: whether to refuse each job that Treeherder would drop, even if its schema allows it, such as a job
-                without owner. As on the command line, `pulsekit.treeherder.judge` decides.
+                without an owner. As on the command line, `pulsekit.treeherder.judge` decides.
             mandatory: whether to report messages that the broker cannot route to any queue.
             timeout: the deadline for the outcome of a message in seconds, including reconnects.
             overflow_rejects: whether a negative confirm (basic.nack) means that a full queue rejected the message
                 (`x-overflow` is `reject-publish`), so that the outcome is refused. By default, the outcome is unknown,
-                because the broker also sends a negative confirm if the node of a queue failed. Such a queue may have
-                the message.
+                because the broker also sends a negative confirm if the node of a queue failed, although the queue may
+                have stored the message.
             on_recreated: called with the name of the user's exchange, after a reconnect, if the exchange was deleted
                 and is created again without bindings.
             message_ids: "content" derives the id of a message from exchange, routing key and body, so that the message
-                has the same id if the program runs again. Two equal messages then have one id.
+                has the same id if the program runs again. Two equal messages then have the same id.
 
         Raises:
-            InvalidName: Raised when Pulse cannot have an exchange of this name.
+            InvalidName: Raised when the name of an exchange cannot exist on Pulse.
             SchemaError: Raised when the schema cannot be found or compiled.
             NotOpen: Raised outside the `async with` block.
         """
@@ -269,12 +269,12 @@ class Pulse:
         Args:
             *bindings: `EXCHANGE:PATTERN`, split at the first colon. Without a pattern, every message matches. The
                 exchange can be a short name of the catalogue, such as `task-completed`.
-            queue: the queue to declare and consume; a name `queue/<user>/<name>` is short for `Queue(name)`. By default
-                the consumer has a private, exclusive queue that the broker deletes with the connection.
+            queue: the queue to declare and consume. A name `queue/<user>/<name>` means `Queue(name)`. By default, the
+                consumer has a private, exclusive queue that the broker deletes with the connection.
             prefetch: the maximum number of unsettled messages.
             prefetch_bytes: the maximum size in bytes of the bodies of all unsettled messages. The last message may
                 exceed it, so a larger message is delivered alone. While the limit is reached, the connection is not
-                read, and its other subscriptions wait, too. There is one exception: while another subscription is
+                read, so its other subscriptions also wait. There is one exception: while another subscription is
                 opened, up to `prefetch` messages may arrive.
             schema: the schema that validates each payload on first access. With "pulse-job", a message is invalid if
                 Treeherder would drop it for any reason that `pulsekit.treeherder.judge` finds.
@@ -284,15 +284,15 @@ class Pulse:
             on_refused: called with each binding that the broker refuses, and the reason. The other bindings are used.
                 Without this callback, or if the broker refuses all bindings, the subscription fails.
             on_depth: called with the depth of a durable queue after each check.
-            instrumentation: observes the messages of this consumer, instead of the instrumentation of the connection.
+            instrumentation: observers of the messages of this consumer, which replace those of the connection.
 
         Raises:
-            InvalidName: Raised when Pulse cannot have an exchange or queue of this name.
+            InvalidName: Raised when the name of an exchange or queue cannot exist on Pulse.
             InvalidPattern: Raised when a pattern is longer than 255 bytes.
             ConfigurationError: Raised without both binding and queue, or if a limit is out of range.
             NotOpen: Raised outside the `async with` block.
-            TypeError: Raised when an argument has a wrong type, or a callback is an `async def`: callbacks are called
-                and not awaited.
+            TypeError: Raised when an argument has a wrong type, or a callback is an `async def`, because callbacks are
+                not awaited.
         """
         consumer = Consumer(
             self._in,
@@ -317,8 +317,8 @@ class Pulse:
     def state(self) -> State:
         """The state of the connections in use.
 
-        If the states differ, the first of this list: closed, backing off, connecting, blocked, ready. Before the first
-        message, consumer or `check`, the state is closed.
+        If they have different states, the first state of this list: closed, backing off, connecting, blocked, ready.
+        Before the first message, consumer or `check`, the state is closed.
         """
         states = [connection.state for connection in (self._out, self._in) if connection.started]
         return min(states, key=_STATES.index, default=State.CLOSED)
@@ -327,7 +327,7 @@ class Pulse:
         """Wait for an answer of the broker on each connection in use. If no connection is in use, connect.
 
         Args:
-            timeout: the seconds to wait, reconnects included.
+            timeout: the seconds to wait, including reconnects.
 
         Raises:
             BrokerRefused: Raised when the broker refuses the login or the virtual host.
@@ -348,15 +348,15 @@ class Pulse:
         """Create a durable topic exchange, unless it exists (exchange.declare).
 
         Raises:
-            InvalidName: Raised when Pulse cannot have an exchange of this name.
-            AccessRefused: Raised when the exchange is not the user's own.
+            InvalidName: Raised when the name of an exchange cannot exist on Pulse.
+            AccessRefused: Raised when the user does not own the exchange.
             PreconditionFailed: Raised when the exchange exists with another type or durability.
         """
         check_exchange(name)
         await self._request(lambda channel: methods.declare_exchange(channel, name), f"create the exchange {name}")
 
     async def exchange_exists(self, name: str) -> bool:
-        """Return whether an exchange exists; any user may ask (exchange.declare, passive)."""
+        """Return whether an exchange exists. Exchanges of all users can be checked (exchange.declare, passive)."""
         check_exchange(name)
         try:
             await self._request(
@@ -371,12 +371,12 @@ class Pulse:
         """Delete an exchange, if it exists (exchange.delete).
 
         Args:
-            name: the user's own exchange.
+            name: an exchange that the user owns.
             if_unused: do not delete the exchange while queues are bound to it.
 
         Raises:
-            InvalidName: Raised when Pulse cannot have an exchange of this name.
-            AccessRefused: Raised when the exchange is not the user's own.
+            InvalidName: Raised when the name of an exchange cannot exist on Pulse.
+            AccessRefused: Raised when the user does not own the exchange.
             PreconditionFailed: Raised with `if_unused`, when queues are bound to the exchange.
         """
         check_exchange(name)
@@ -406,7 +406,7 @@ class Pulse:
         await (await self.link()).ask(request, doing)
 
     def _register(self, user: Publisher | Consumer) -> None:
-        """Close this publisher or consumer with the connection. Remove the publishers and consumers that are closed."""
+        """Add a publisher or consumer to close with the connection. Remove those that are already closed."""
         self._users = [*(other for other in self._users if not other.closed), user]
 
     def _group(self) -> asyncio.TaskGroup:
@@ -416,13 +416,13 @@ class Pulse:
 
 
 async def _answers(link: Link) -> bool:
-    """Return whether the broker answers. Wait until it does, or return False when the connection is lost."""
+    """Wait until the broker answers, and return True. Return False if the connection is lost before."""
 
     async def nothing(channel: aiormq.Channel) -> None:
         """Close the channel at once."""
 
     try:
-        with link.router.awaiting_answer():  # a consumer may have paused reading
+        with link.router.awaiting_answer():  # needed if a consumer has paused reading
             await link.ask(nothing, "ask the broker")
     except ConnectionLost:
         await link.lost()
@@ -433,7 +433,7 @@ async def _answers(link: Link) -> bool:
 def _hooks(given: Instrumentation | Sequence[Instrumentation] | None, broker: Broker) -> Hooks | None:
     if given is None:
         return None
-    from pulsekit.instrumentation.hooks import Hooks  # few programs need it
+    from pulsekit.instrumentation.hooks import Hooks  # imported late: few programs need it
 
     return Hooks.of(given, broker)
 
@@ -452,7 +452,7 @@ def _message_check(schema: str | Path | Mapping[str, Any] | Schema | None) -> Sc
     loaded = _schema(schema)
     if loaded is None:
         return None
-    from pulsekit.treeherder.message_check import message_check  # only for consumers that validate
+    from pulsekit.treeherder.message_check import message_check  # imported late: only for consumers that validate
 
     return message_check(loaded)
 

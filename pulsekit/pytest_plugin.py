@@ -5,9 +5,9 @@
         await my_publisher(pulse_sandbox.url("me"))
         (message,) = await pulse_sandbox.published(1)
 
-`pulse_sandbox` is a `pulsekit.testing.PulseSandbox` for each test. The mark `pulse_sandbox` has arguments for it, as in
-`@pytest.mark.pulse_sandbox(rabbitmq=4)`. `pulse` and `sync_pulse` are connections to it: of `pulsekit`, which needs
-pytest-asyncio in its strict or its auto mode, and of `pulsekit.sync`, for tests without an event loop.
+`pulse_sandbox` is a `pulsekit.testing.PulseSandbox` for each test. The mark `pulse_sandbox` passes arguments to it, as
+in `@pytest.mark.pulse_sandbox(rabbitmq=4)`. `pulse` is a connection to it by `pulsekit`, and needs pytest-asyncio in
+the strict or the auto mode. `sync_pulse` is a connection by `pulsekit.sync`, for tests without an event loop.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def pulse_sandbox(request: pytest.FixtureRequest) -> Iterator[PulseSandbox]:
-    """Yield a new, empty sandbox on a free port, for each test. The mark `pulse_sandbox` has its arguments."""
+    """Yield a new, empty sandbox on a free port, for each test. Its arguments are those of the mark `pulse_sandbox`."""
     mark = request.node.get_closest_marker("pulse_sandbox")
     with PulseSandbox(**(mark.kwargs if mark else {})) as sandbox:
         yield sandbox
@@ -59,7 +59,7 @@ async def _connected(pulse_sandbox: PulseSandbox) -> AsyncIterator[Pulse]:
 
 
 def _unavailable() -> None:
-    """Fail the test with the name of the missing package."""
+    """Fail the test with a message that names the missing package."""
     pytest.fail("the fixture `pulse` needs pytest-asyncio: install it", pytrace=False)
 
 

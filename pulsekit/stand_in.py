@@ -1,4 +1,4 @@
-"""A stand-in for Treeherder, which consumes the same messages, and reports Treeherder's verdict on each of them.
+"""A stand-in for Treeherder, which consumes the same messages, and reports the verdict of Treeherder on each message.
 
 The stand-in calls `pulsekit.treeherder.Judge`, and stores only the last states of jobs. It is an ordinary client,
 except that it creates the exchanges of the registrations with the logins of their owners.
@@ -42,7 +42,7 @@ class JobOutcome:
 
     Attributes:
         message: the message.
-        verdict: what Treeherder would do with the message, and why.
+        verdict: the verdict of Treeherder on the message.
     """
 
     message: Message
@@ -50,7 +50,7 @@ class JobOutcome:
 
     @property
     def reason(self) -> str:
-        """The reason why Treeherder would not store the job; empty if it would."""
+        """The reason why Treeherder would not store the job. Empty if it would store the job."""
         verdict = self.verdict
         if verdict.outcome == "stored":
             return ""
@@ -66,8 +66,8 @@ class TreeherderStandIn:
         registrations: the registrations. The queue is bound for every combination of destination and project. The
             bindings of Treeherder's own consumers are `TREEHERDER_BINDINGS`.
         on_outcome: called with the outcome of each message.
-        context: what is known about the Treeherder instance, such as its repositories.
-        tasks: the definition of the tasks of messages, or a graph with their definitions. Treeherder requests a
+        context: the data of the Treeherder instance, such as its repositories.
+        tasks: the definition of a task, or a graph with the definitions of several tasks. Treeherder requests a
             definition from Taskcluster's queue, which is not part of a sandbox.
 
     Attributes:
@@ -125,5 +125,5 @@ class TreeherderStandIn:
         try:
             kind = message.properties.content_type or ""
             return message_subject(message.exchange, message.decoded, self._tasks, kind) or message
-        except (DocumentError, InvalidMessage):  # the verdict on the message says that it cannot be read
+        except (DocumentError, InvalidMessage):  # the verdict on the message reports the error
             return message

@@ -4,7 +4,7 @@
         my_publisher(sandbox.url("me"))
         (message,) = sandbox.wait("published", "returned")
 
-`feed` passes messages to a handler without a broker, and returns what happens to each message.
+`feed` passes messages to a handler without a broker, and returns the outcome of each message.
 
 The sandbox runs in a separate thread, so it serves blocking code (kombu, pika, subprocesses) as well as asyncio. This
 module does not need pytest. `pulsekit.pytest_plugin` provides the sandbox as fixtures.
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Handled", "PulseSandbox", "SandboxEvent", "feed", "feed_async"]
 
-_HISTORY = 100_000  # events; a test with more events uses Sandbox itself
-_START = 10.0  # seconds; starting, stopping and each call need milliseconds
+_HISTORY = 100_000  # events; tests with more events use Sandbox
+_START = 10.0  # seconds; starting, stopping and each call take milliseconds
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from pulsekit.consume import feeding  # not with each start of pytest
+    from pulsekit.consume import feeding  # imported late, because pytest imports this module at each start
 
     return getattr(feeding, name)
 
@@ -46,12 +46,12 @@ class SandboxEvent:
 
     Attributes:
         kind: the kind of the event, such as `published`, `acked`, `queue-declared`, `guardian-warned`.
-        user: the user who caused the event; empty if the sandbox caused it.
+        user: the user who caused the event. Empty if the sandbox caused it.
         exchange: the name of the exchange, if the event concerns one.
         queue: the name of the queue, if the event concerns one.
         routing_key: the routing key of the message or the binding.
         body: the body of the message, if the event concerns one.
-        detail: further information as text, such as why a message was dead-lettered.
+        detail: details as text, such as the reason why a message was dead-lettered.
     """
 
     kind: str
@@ -71,8 +71,8 @@ class SandboxEvent:
 class PulseSandbox:
     """A sandbox in a thread, in which a test inspects events and injects faults.
 
-    A test awaits `published`, `acked` and `until`, so that the code under test continues. A test without an event loop
-    calls `wait`. All other methods are thread-safe.
+    A test awaits `published`, `acked` and `until`, so that the code under test runs meanwhile. A test without an event
+    loop calls `wait`. All other methods are thread-safe.
 
     Args:
         guardian: the limits of the guardian. The default is the limits of PulseGuardian.
@@ -109,13 +109,13 @@ class PulseSandbox:
         self._thread.join(_START)
 
     def url(self, user: str = "me", vhost: str = "/") -> str:
-        """Return a URL with the login of a user. `guest` has all permissions, other users those of PulseGuardian."""
+        """Return a URL with the login of a user. `guest` has all permissions, other users have PulseGuardian's."""
         return self._open.url(user, vhost=vhost)
 
     def publish(
         self, exchange: str, routing_key: str, payload: Any, *, headers: Mapping[str, Any] | None = None
     ) -> int:
-        """Publish a message, and return the number of queues it was routed to. Create the exchange if necessary.
+        """Publish a message, and return the number of queues to which it was routed. Create the exchange if needed.
 
         Args:
             exchange: `exchange/<user>/<name>`.
@@ -131,7 +131,7 @@ class PulseSandbox:
     async def published(self, count: int = 1, timeout: float = 5.0) -> list[SandboxEvent]:
         """Wait until clients have published `count` messages since the start, and return all of them.
 
-        Messages that no queue received count. Messages from `publish` do not count.
+        Messages that no queue received are counted. Messages from `publish` are not counted.
 
         Raises:
             TimeoutError: Raised when there were fewer messages before the timeout.
@@ -168,7 +168,7 @@ class PulseSandbox:
         return [_seen(event) for event in found]
 
     def seen(self, *kinds: Kind) -> list[SandboxEvent]:
-        """Return the events of these kinds, or all events, the oldest first."""
+        """Return the events of these kinds, or all events, with the oldest first."""
         found = self._do(lambda sandbox: sandbox.seen(*kinds) if kinds else sandbox.events)
         return [_seen(event) for event in found]
 
@@ -182,7 +182,7 @@ class PulseSandbox:
         return int(self._do(lambda sandbox: sandbox.cut(user)))
 
     def delete_queue(self, queue: str) -> bool:
-        """Delete a queue and cancel its consumers, as PulseGuardian does above its limit."""
+        """Delete a queue and cancel its consumers, as PulseGuardian does if a queue exceeds its limit."""
         return bool(self._do(lambda sandbox: sandbox.delete_queue(queue)))
 
     def block(self) -> None:
