@@ -1,4 +1,4 @@
-"""Recordings: files of records, compressed or not. Follow a subscription into one, read it, replay it."""
+"""Recordings: files of records, compressed or not. Record a subscription, read a recording, replay it."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _BATCH_BYTES = 4 * 1024 * 1024  # bytes of their bodies, because their records a
 
 @dataclass(frozen=True, slots=True)
 class Until:
-    """The conditions to stop. The first one that is met decides.
+    """The conditions to stop. Following stops when one of them is met.
 
     Attributes:
         count: after N selected messages.
@@ -56,10 +56,10 @@ class Viewer(Protocol):
     due: float
 
     async def show(self, seen: Sequence[SelectedMessage]) -> None:
-        """Show messages, after the gaps before them."""
+        """Show messages. Gaps that precede them are shown before."""
 
     def gap(self, gap: Gap, *, at_once: bool) -> None:
-        """Show a gap: at once, or before the first message of its epoch."""
+        """Show a gap, either at once, or before the first message of its epoch."""
 
     async def settle(self) -> None:
         """Do the work that is due."""
@@ -110,23 +110,24 @@ class Follower:
         return PREFETCH if self._writer is None else self._writer.prefetch
 
     def on_gap(self, gap: Gap) -> None:
-        """Record and show a gap; for `on_gap` of `Pulse.subscribe`."""
+        """Record and show a gap. This is a callback for `on_gap` of `Pulse.subscribe`."""
         if self._writer is not None:
             self._writer.gaps.append(gap)
         if self._viewer is not None and self._consumer is not None:
             self._viewer.gap(gap, at_once=not self.busy and not self._consumer.waiting)
 
     async def connect(self, consumer: Consumer) -> bool:
-        """Open the consumer, and count the duration from now on instead of from `run` on.
+        """Open the consumer. The duration then starts with this call, instead of with `run`.
 
         The duration and the idle time also limit attempts to subscribe, and the wait for an exchange. The first attempt
         is not interrupted: it has a deadline, and its error is more useful than a timeout.
 
         Returns:
-            Whether the consumer is open. If not, the exchange did not exist when it was time to stop.
+            Whether the consumer is open. If not, a condition of `until` was met before the exchange existed.
 
         Raises:
-            ConnectTimeout: Raised when it was time to stop before the consumer was open, for another reason.
+            ConnectTimeout: Raised when a condition of `until` was met while the consumer was not open for another
+                reason.
             PulsekitError: Raised when the consumer cannot be opened.
         """
         time = asyncio.get_running_loop().time
@@ -164,7 +165,7 @@ class Follower:
     async def run(self, consumer: Consumer) -> None:
         """Follow until a condition of `until` is met, then close the recording and the viewer.
 
-        If `connect` returned False, this only writes the recording without messages.
+        If `connect` returned False, write a recording without messages.
 
         Raises:
             PulsekitError: Raised when the subscription failed.
@@ -211,7 +212,7 @@ class Follower:
                     await message.ack()
 
     async def _next(self, consumer: Consumer, most: float) -> list[Message]:
-        """Wait for messages, and do due work meanwhile. Return none after the idle time."""
+        """Wait for messages, and call `settle` when it is due. Return an empty list after the idle time."""
         loop = asyncio.get_running_loop()
         end = inf if self._until.idle is None else self._last + self._until.idle
         parts = [part for part in (self._writer, self._viewer) if part is not None]

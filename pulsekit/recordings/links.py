@@ -1,8 +1,8 @@
 """Links in the path of a file that is replaced.
 
 Linux does not follow a link that another user has put into a shared sticky folder such as `/tmp`
-(`fs.protected_symlinks`, https://docs.kernel.org/admin-guide/sysctl/fs.html): it can lead to any file of the victim. A
-file is replaced at the end of its links, which this process resolves by itself. So this module applies the same rule,
+(`fs.protected_symlinks`, https://docs.kernel.org/admin-guide/sysctl/fs.html): such a link can lead to any file of the
+victim. To replace a file, this process resolves the links in its path. So this module applies the rule of Linux itself,
 even if the system has disabled it.
 """
 

@@ -1,9 +1,9 @@
-"""Read a recording, in the memory of one message. `recorder` describes the format.
+"""Read a recording, with at most one message in memory. `recorder` describes the format.
 
     for entry in read_recording("jobs.ndjson.gz"):   # a Record or a Gap
         ...
 
-The plan: bytes of the file become chunks (`_unpacked`, if gzip packed them), chunks become lines (`_lines`), and
+The plan: bytes of the file become chunks (`_unpacked` decompresses gzip), chunks become lines (`_lines`), and
 `_Check` turns each line into an entry. Every stage yields everything before the first damage, so the caller gets
 all complete messages, and then `DamagedRecording` with the number of the line. No line is read ahead.
 """
@@ -42,13 +42,13 @@ _CUT = "the recording is truncated, or is still being written"
 def read_recording(path: str | Path) -> Iterator[Record | Gap]:
     """Yield messages and gaps in the order of the file. `isinstance(entry, Record)` selects the messages.
 
-    NDJSON without a header, such as the output of `tail`, is also accepted, but a missing end is not detected. The
-    download of Pulse Inspector, a JSON list of records, is accepted, too. The first bytes of the file decide whether it
-    is compressed.
+    NDJSON without a header, such as the output of `tail`, is also accepted, but a missing end is not detected. A
+    download of Pulse Inspector, which is a JSON list of records, is also accepted. The first bytes of the file decide
+    whether it is compressed.
 
     Raises:
-        DamagedRecording: Raised when the file was truncated, damaged or changed; raised after all entries before that
-            place.
+        DamagedRecording: Raised when the file was truncated, damaged or changed, once all entries before the damage
+            were yielded.
         OSError: Raised when the file cannot be read.
     """
     check = _Check(str(path))
@@ -82,7 +82,7 @@ def _begins_with_magic(file: BufferedReader) -> bool:
 
 
 class _Check:
-    """A parser of lines, which also compares a recording with its trailer.
+    """A parser of lines, which also checks a recording by its trailer.
 
     States: no recording so far (`_recorded` is false: any record is accepted), inside a recording (after a header), and
     after a trailer (`_ended`: only the header of another recording may follow). `_count` and `_digest` cover the lines
@@ -171,11 +171,11 @@ def _unpacked(file: BinaryIO) -> Iterator[bytes]:
     """Decompress gzip (RFC 1952), and yield every byte before the first damage.
 
     A file may contain several gzip members, as `cat a.gz b.gz` produces. zlib copies all input after the end of a
-    member, so a decompressor first gets a short piece of the chunk, and then twice as much each time. A file of many
-    short members therefore takes time in proportion to its size.
+    member. So a decompressor first gets a short piece of the chunk, and then pieces of doubled size. So the time is
+    linear in the size of the file, even if it has many short members.
 
-    zlib reports damage for a complete call and returns none of its data, so each decompressor is copied before a call:
-    after an error, the copy decompresses the piece byte by byte, up to the damaged byte.
+    If a piece is damaged, zlib returns none of its data. So each decompressor is copied before a call. After an error,
+    the copy decompresses the piece byte by byte, up to the damaged byte.
     """
     unpacker, step = None, _FIRST
     while data := file.read(_CHUNK):
@@ -219,10 +219,10 @@ def _one_record_a_line(lines: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    r"""Yield lines with their ends; the last may have none.
+    r"""Yield lines with their line ends. The last line may have none.
 
-    `begun` has the pieces of the current line, without a newline. They are joined once, when the line ends, so
-    a long line takes time in proportion to its size: b'{"a"', b':1}\n{"b"' yield b'{"a":1}\n' and keep b'{"b"'.
+    `begun` has the pieces of the current line, without a newline. They are joined once, when the line ends, so the time
+    is linear in the size of a line. Example: b'{"a"' and b':1}\n{"b"' yield b'{"a":1}\n', and b'{"b"' is kept.
     """
     begun: list[bytes] = []
     size = 0

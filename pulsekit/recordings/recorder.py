@@ -55,16 +55,16 @@ _NO_DISK = {errno.EINVAL, errno.ENOTSUP}  # errors of fsync on a pipe or a devic
 class Recorder:
     """A writer of a recording, inside its `with` block or between `open` and `close`.
 
-    After `write`, messages survive the end of this process; in a compressed file only after `sync`. After `sync`, they
-    also survive the end of the machine. If the disk is full or fails, OSError is raised and the file is closed. The
-    file then ends with a complete line, has all synced messages and, if it is not compressed and there is space, the
-    trailer.
+    After `write`, messages survive the end of this process, but in a compressed file only after `sync`. After `sync`,
+    they also survive a crash of the machine. If the disk is full or fails, OSError is raised and the file is closed.
+    The file then ends with a complete line, has all synced messages and, if it is not compressed and there is space,
+    the trailer.
 
     The file is locked (`flock`) until it is closed. A recording is replaced in one step, by a file with a header.
     `sync` and `close` raise OSError if another program deleted, renamed, replaced or changed the file.
 
-    The invariant: the first `_whole` bytes of the file can be read. They end with a complete line, in a compressed file
-    with a flushed block. `_give_up` truncates the file there.
+    The invariant: the first `_whole` bytes of the file can be read. They end with a complete line, or in a compressed
+    file, with a flushed block. `_give_up` truncates the file to these bytes.
 
     Attributes:
         path: the file.
@@ -78,7 +78,7 @@ class Recorder:
         Args:
             path: the file, which ends in `.ndjson` or `.ndjson.gz`.
             bindings: the bindings of the subscription, for the header.
-            replace: whether an existing file is replaced; otherwise it is an error.
+            replace: whether an existing file is replaced. Otherwise, it is an error.
 
         Raises:
             ConfigurationError: Raised when the name has another suffix.
@@ -99,7 +99,7 @@ class Recorder:
 
     @property
     def closed(self) -> bool:
-        """Whether the recording is closed: before `open`, after `close`, or because the disk failed."""
+        """Whether the recording is closed: before `open`, after `close`, or after an error of the disk."""
         return self._file is None
 
     def check(self) -> None:
@@ -139,7 +139,7 @@ class Recorder:
                 os.close(folder)
 
     def write(self, entries: Iterable[Message | Gap]) -> None:
-        """Append messages and gaps, all of them or none.
+        """Append messages and gaps: either all of them, or none.
 
         Raises:
             OSError: Raised when the disk is full or failed. The recording is closed.
@@ -150,7 +150,7 @@ class Recorder:
         self.count += sum(not isinstance(entry, Gap) for entry in entries)
 
     def sync(self) -> None:
-        """Sync the file. Afterwards, all written messages are on the disk and may be acknowledged.
+        """Sync the file (fsync). All written messages are then on the disk, and may be acknowledged.
 
         Raises:
             OSError: Raised when the disk is full or failed, or the file is lost. The recording is closed.
@@ -302,7 +302,7 @@ class Recorder:
                 raise self._named(error) from error
 
     def _give_up(self) -> None:
-        """Truncate the file where it is complete, write the trailer if it is not compressed, and close it."""
+        """Truncate the file after the last complete line, write the trailer if it is not compressed, and close it."""
         file, self._file = self._opened(), None
         with suppress(OSError), file:
             status = os.fstat(file.fileno())
@@ -323,7 +323,7 @@ class Recorder:
 def _privately(path: str, flags: int) -> int:
     """Create a file that only its owner can read, because messages may be confidential.
 
-    `O_APPEND`: after another program has truncated the file, its size is not the number of written bytes.
+    With `O_APPEND`, the size of a file that another program has truncated differs from the number of written bytes.
     """
     return os.open(path, flags | os.O_APPEND, 0o600)
 

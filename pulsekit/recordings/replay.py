@@ -1,4 +1,4 @@
-"""Publish recorded messages again: at the recorded times, faster, or as fast as possible.
+"""Publish recorded messages again: with the recorded intervals, faster, or as fast as possible.
 
 replay = Replay(read_recording("jobs.ndjson.gz"), speed=2)
 async for receipt in replay.send(publisher):
@@ -33,7 +33,7 @@ __all__ = ["KeyMap", "Replay", "schedule"]
 def schedule(
     entries: Iterable[Record | Gap], *, speed: float = 1.0, max_gap: float = inf, pace: float | None = None
 ) -> Iterator[tuple[float, Record]]:
-    """Yield each message with the time when it is due, in seconds after the first.
+    """Yield each message with the time at which it is due, in seconds after the first message.
 
     No message is due before the previous one, even if the clock was set back during the recording. Gaps keep their
     duration. See `Replay` for the arguments.
@@ -58,7 +58,7 @@ def _check_speed(speed: object) -> None:
 class KeyMap:
     """A mapping that replaces the first words of routing keys.
 
-    If several changes match a key, the one with the most words is used. Other keys stay as they are.
+    If several changes match a key, the change with the most words is used. Other keys are not changed.
     """
 
     def __init__(self, changes: Iterable[str]) -> None:
@@ -78,7 +78,7 @@ class KeyMap:
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """Each OLD with which no key began so far."""
+        """Each OLD that was not the beginning of any key so far."""
         return tuple(old for old in self._changes if old not in self._used)
 
     def __call__(self, key: str) -> str:
@@ -94,7 +94,7 @@ class KeyMap:
 
 
 def mapped(draft: Draft, rekey: Callable[[str], str]) -> Draft:
-    """Return a message with other routing keys, CC and BCC keys included."""
+    """Return a message with other routing keys, including CC and BCC keys."""
     headers = draft.headers
     if isinstance(hidden := headers.get("BCC"), list):
         headers = {**headers, "BCC": [rekey(key) if isinstance(key, str) else key for key in hidden]}
@@ -102,16 +102,16 @@ def mapped(draft: Draft, rekey: Callable[[str], str]) -> Draft:
 
 
 class Replay:
-    """A replay, which publishes the messages of a recording, each when it is due.
+    """A replay, which publishes each message of a recording when it is due.
 
     A message is never published early. If the machine or the broker is too slow, a message is late, and the next
     messages follow as fast as possible until they are in time again. Bodies, keys, headers and properties are those of
-    the recording, message ids included. `user_id` is removed, because the broker refuses another user's (406). CC and
-    BCC keys, expiration and `reply_to` are removed unless `keep` names them, see `Draft.from_record`.
+    the recording, including message ids. `user_id` is removed, because the broker refuses that of another user (406).
+    CC and BCC keys, expiration and `reply_to` are removed unless `keep` names them, see `Draft.from_record`.
 
     Attributes:
         count: the number of messages that were passed to the publisher.
-        planned: the time at which the last of these messages was due, in seconds after the first.
+        planned: the time at which the last of these messages was due, in seconds after the first message.
         late: the delay of the last message in seconds.
         latest: the largest delay of a message in seconds.
     """
@@ -132,11 +132,11 @@ class Replay:
 
         Args:
             entries: the entries of a recording, as from `read_recording`.
-            speed: the divisor of the intervals; with `inf`, the replay does not wait, and no message is late.
-            max_gap: the largest number of seconds between two messages, after `speed`.
+            speed: the divisor of the intervals. With `inf`, the replay does not wait, and no message is late.
+            max_gap: the maximum number of seconds between two messages, after the division by `speed`.
             pace: seconds between any two messages, instead of the recorded times.
-            rekey: returns the routing key to publish for a recorded one, such as a `KeyMap`. It also maps the CC and
-                BCC keys that are kept.
+            rekey: returns the routing key to publish for a recorded key, such as a `KeyMap`. It also changes the CC and
+                BCC keys that are sent.
             keep: the fields of the records that are sent, although they lead to other queues: `cc`, `bcc`,
                 `expiration`, `reply_to`.
             clock: returns the time in seconds.
@@ -158,10 +158,10 @@ class Replay:
         self._sleep = sleep
 
     async def send(self, publisher: Publisher, *, window: int = WINDOW) -> AsyncGenerator[Receipt, None]:
-        """Publish all messages, and yield the receipts in order, each as soon as it arrives. Call it once.
+        """Publish all messages, and yield the receipts in order, each when it is known. Call this once.
 
         Raises:
-            Exception: Raised when reading the entries fails, after the receipts of the previous messages.
+            Exception: Raised when reading the entries fails, once the receipts of the previous messages were yielded.
             BrokerRefused: Raised when the exchange, the login or the virtual host was refused.
             NetworkError: Raised when the first connection fails, or when the broker has answered no message during the
                 timeout of a message.

@@ -1,6 +1,6 @@
 """Blocking calls in a thread, so that a slow disk or pipe does not stop heartbeats and confirms.
 
-The thread is a daemon, so a call that blocks for ever does not block the exit of the process.
+The thread is a daemon, so a call that blocks forever does not block the exit of the process.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Worker"]
 
 
 class Worker:
-    """A daemon thread that runs blocking calls one after the other. The first call starts it."""
+    """A daemon thread that runs blocking calls one after the other. The first call starts the thread."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -28,7 +28,7 @@ class Worker:
         self._thread: threading.Thread | None = None
 
     async def call(self, function: Callable[[], Any]) -> Any:
-        """Call a function in the thread, and return its result. Cancelling does not stop the function."""
+        """Call a function in the thread, and return its result. A cancellation does not stop the function."""
         return await self.submit(function)
 
     def submit(self, function: Callable[[], Any]) -> asyncio.Future[Any]:

@@ -30,7 +30,7 @@ class RecordingWriter:
 
     Attributes:
         prefetch: the prefetch count for the subscription.
-        gaps: the gaps that are not recorded yet. Each belongs before the messages of its epoch.
+        gaps: the gaps that are not yet recorded. Each gap is recorded before the messages of its epoch.
         due: the latest time to call `settle`, on the clock of the event loop.
     """
 
@@ -87,7 +87,7 @@ class RecordingWriter:
         await self._acknowledge()
 
     async def close(self) -> None:
-        """Close the recording. If it failed, acknowledge no further message."""
+        """Close the recording, and acknowledge the recorded messages. After an error, acknowledge no more messages."""
         gaps, self.gaps = self.gaps, deque()
         if await self._disk.call(lambda: self._end(gaps)):
             await self._acknowledge()
