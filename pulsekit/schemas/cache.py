@@ -1,9 +1,10 @@
 """Cache compiled schemas for later processes, in a folder that only the user can write.
 
 Entries are executed as code, so an entry is used only if no other user can have written it: each folder above the cache
-belongs to the user or root, and other users cannot write there, or it is sticky, as `/tmp` is; the cache and the entry
-belong to the user, and other users have no access; neither is a link; and the digest of the entry is correct. All
-other entries are ignored. Caching never fails: without a home, or on a full or read-only disk, the work is repeated.
+belongs to the user or root, and is not writable by other users unless it is sticky, such as `/tmp`; the cache and the
+entry belong to the user, and other users have no access; neither is a link; and the digest of the entry is correct.
+Other entries are ignored. Caching never causes an error: without a home, or on a full or read-only disk, schemas are
+compiled again.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def remembered(make: Callable[[], bytes], *inputs: bytes) -> bytes:
     """Return the result of `make`, or its cached result for the same inputs in another process of this user.
 
     Args:
-        make: computes the result. Its exceptions propagate, and nothing is cached.
+        make: computes the result. If it raises an exception, the exception propagates, and no result is cached.
         inputs: all values that the result depends on.
     """
     folder = _open_folder()
@@ -99,7 +100,7 @@ def _read(folder: int, name: str) -> bytes | None:
 
 
 def _write(folder: int, name: str, content: bytes) -> None:
-    """Write an entry to another name and rename it, so that no process reads a partial entry."""
+    """Write an entry under another name and rename it, so that no process reads a partial entry."""
     if len(content) > MAX_SIZE:
         return
     unfinished = f"{name}.{os.urandom(8).hex()}"
@@ -116,7 +117,7 @@ def _write(folder: int, name: str, content: bytes) -> None:
 
 
 def _make_room(folder: int) -> None:
-    """Remove the oldest entries. The partial entry of a killed process counts as an entry."""
+    """Remove the oldest entries, including partial entries of killed processes."""
     names = os.listdir(folder)
     if len(names) < MAX_ENTRIES:
         return

@@ -1,12 +1,12 @@
-"""Compile a schema to Python code with fastjsonschema, so that it decides as Python's `jsonschema` does.
+"""Compile a schema to Python code with fastjsonschema. Its verdicts equal those of Python's `jsonschema`.
 
 The plan has three steps:
-1. `_Copier` copies the keywords that decide. The copy has no defaults, which fastjsonschema would write into payloads;
-   no `$id` and no `$ref` that it would fetch; definitions with plain numbers, whose function names cannot collide;
-   patterns instead of formats; and `$` in patterns with the meaning of Python's `re`.
-2. fastjsonschema turns the copy into source text, with the changes of `generator`, which make it faster.
-3. `_Trimmer` removes the error messages from its syntax tree, and renames the rest: the code raises `Refused` without
-   a message, and imports only `runtime`. `explain` produces the messages.
+1. `_Copier` copies the keywords that affect validity. The copy has no defaults, which fastjsonschema would write into
+payloads; no `$id` and `$ref` that fastjsonschema would fetch; numbers as names of definitions, so that names of
+functions cannot collide; patterns instead of formats; and `$` in patterns with the meaning of Python's `re`. 2.
+fastjsonschema turns the copy into source text, with the changes of `generator`, which make it faster. 3. `_Trimmer`
+removes the error messages from the syntax tree of this text, and renames the rest. The code raises `Refused` without a
+message, and imports only `runtime`. `explain` produces the messages.
 
     {"pattern": "^a"}   becomes   SEARCH_0 = searcher('^a')
                                   …
@@ -61,11 +61,11 @@ def compile_schema(schema: CheckedSchema, *, formats: bool) -> CodeType:
     """Return code for `runtime.bind`: a validator that does not change payloads.
 
     Args:
-        schema: the schema; it is not changed.
+        schema: the schema, which is not changed.
         formats: whether `date-time` and `uri` are asserted.
 
     Raises:
-        SchemaError: Raised when fastjsonschema cannot compile it.
+        SchemaError: Raised when fastjsonschema cannot compile the schema.
     """
     return compile(generate(schema, {ENTRY: formats}), "<schema>", "exec", dont_inherit=True)
 
@@ -74,11 +74,11 @@ def generate(schema: CheckedSchema, entries: Mapping[str, bool]) -> ast.Module:
     """Return a module with several validators.
 
     Args:
-        schema: the schema; it is not changed.
+        schema: the schema, which is not changed.
         entries: for each name of a validator, whether it asserts formats.
 
     Raises:
-        SchemaError: Raised when fastjsonschema cannot compile it.
+        SchemaError: Raised when fastjsonschema cannot compile the schema.
     """
     return _module(schema, {entry: _Copier(schema, formats=formats) for entry, formats in entries.items()})
 
@@ -87,11 +87,11 @@ def compile_members(schema: CheckedSchema, *, formats: bool) -> dict[int, Valida
     """Return a validator for each subschema, by the `id()` of the subschema, which must not change while it is used.
 
     Args:
-        schema: the schema; it is not changed.
+        schema: the schema, which is not changed.
         formats: whether `date-time` and `uri` are asserted.
 
     Raises:
-        SchemaError: Raised when fastjsonschema cannot compile it.
+        SchemaError: Raised when fastjsonschema cannot compile the schema.
     """
     copier = _Copier(schema, formats=formats, most_within=0)
     scope = execute(compile(_module(schema, {ENTRY: copier}), "<schema>", "exec", dont_inherit=True))
@@ -121,7 +121,7 @@ def _module(schema: CheckedSchema, copiers: Mapping[str, _Copier]) -> ast.Module
 
 
 def _without_dollar(match: re.Match[str]) -> str:
-    """Rewrite a part of a pattern so that fastjsonschema matches as Python's `re.search` matches the original."""
+    """Rewrite a part of a pattern, so that fastjsonschema matches the same texts as `re.search` of the original."""
     if match["end"]:
         return r"(?=\n?\Z)"
     if match["multiline"]:
@@ -134,8 +134,8 @@ def _without_dollar(match: re.Match[str]) -> str:
 class _Copier:
     """A copier of the keywords that affect validity. Each `$ref` becomes `#/definitions/<number>`, in order.
 
-    A deeply nested subschema also becomes a definition: each level is a block of Python code, and Python limits the
-    nesting of blocks.
+    A deeply nested subschema also becomes a definition, because each level is a block of Python code, and Python limits
+    the nesting of blocks.
 
     Args:
         checked: the schema.
@@ -216,7 +216,7 @@ class _Trimmer(ast.NodeTransformer):
     Args:
         module: the code of fastjsonschema.
         entry: the name of the validator, with which the names of its other functions begin.
-        searches: for each pattern, the name of the constant. The transformer adds its own.
+        searches: for each pattern, the name of its constant. The transformer adds the patterns that it finds.
     """
 
     def __init__(self, module: ast.Module, entry: str, searches: dict[str, str]) -> None:
@@ -227,7 +227,7 @@ class _Trimmer(ast.NodeTransformer):
         self._patterns = {key: pattern for node in module.body for key, pattern in _patterns(node)}
 
     def functions(self) -> list[ast.stmt]:
-        """Return the functions of the module, and what they import."""
+        """Return the functions of the module, and the imports that they need."""
         functions: list[ast.stmt] = [self.visit(function) for function in self._functions]
         return [*self._imports, *functions]
 
@@ -279,7 +279,7 @@ class _Trimmer(ast.NodeTransformer):
 
 
 def _patterns(node: ast.stmt) -> Iterator[tuple[str, str]]:
-    """Yield each key of the table of patterns that the statement creates, and the text of its pattern.
+    """If the statement creates the table of patterns, yield each key of the table and the text of its pattern.
 
     The text contains the flags of the pattern, so separate flags are redundant.
     """

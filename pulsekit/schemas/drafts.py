@@ -1,6 +1,6 @@
 """Check that a schema is valid JSON Schema of draft 4, 6 or 7, and resolve its references.
 
-A schema is checked before it is compiled, so each error is reported with its position. Nothing is fetched.
+A schema is checked before it is compiled, so each error is reported with its position. The check uses no network.
 Source: JSON Schema drafts 4, 6 and 7, core and validation.
 """
 
@@ -72,12 +72,12 @@ KEYWORDS = {
 
 @dataclass(frozen=True, slots=True)
 class CheckedSchema:
-    """A well-formed schema, with the subschemas that its references name.
+    """A well-formed schema, with the targets of its references.
 
     Attributes:
         root: the given schema.
         draft: 4, 6 or 7.
-        targets: for the `id()` of each subschema with a `$ref`, the subschema that it names; see `target`.
+        targets: for the `id()` of each subschema with a `$ref`, the target of the reference, see `target`.
     """
 
     root: Subschema
@@ -85,11 +85,11 @@ class CheckedSchema:
     targets: dict[int, Subschema] = field(default_factory=dict)
 
     def target(self, schema: dict[str, Any]) -> Subschema:
-        """Return the subschema that the `$ref` of a subschema names. It depends on the place of the `$ref`."""
+        """Return the target of the `$ref` of a subschema. The target also depends on the place of the `$ref`."""
         return self.targets[id(schema)]
 
     def has(self, keyword: str) -> bool:
-        """Return whether a keyword has a meaning in this draft."""
+        """Return whether this draft defines a keyword."""
         return KEYWORDS[keyword][1] <= self.draft
 
 
@@ -100,8 +100,8 @@ def check_schema(root: JSON) -> CheckedSchema:
         root: plain JSON. It is not copied and not changed.
 
     Raises:
-        SchemaError: Raised when the schema is of another draft, a keyword has an invalid value, a pattern does not
-            compile, or a reference has no target within the schema.
+        SchemaError: Raised when the schema has another draft, a keyword has an invalid value, a pattern cannot be
+            compiled, or a reference has no target in the schema.
     """
     if not isinstance(root, dict | bool):
         raise SchemaError("a schema must be an object")
@@ -113,7 +113,7 @@ def check_schema(root: JSON) -> CheckedSchema:
 
 
 def draft_of(root: Subschema) -> int:
-    """Return the draft that `$schema` names, or 7 without `$schema` and for the metaschema of Taskcluster.
+    """Return the draft in `$schema`. Return 7 without `$schema`, and for the metaschema of Taskcluster.
 
     Raises:
         SchemaError: Raised when `$schema` names another draft.
@@ -130,7 +130,7 @@ def draft_of(root: Subschema) -> int:
 
 
 class _Checker:
-    """The walk over a schema, which checks it and resolves its references."""
+    """A walk over a schema, which checks the schema and resolves its references."""
 
     def __init__(self, checked: CheckedSchema) -> None:
         self._checked = checked

@@ -1,19 +1,19 @@
-"""Change fields of a payload before it is validated or published, so one file serves a job from pending to completed.
+"""Change fields of a payload before it is validated or published, so that one file is enough for all states of a job.
 
     edits = Edits(["state=running", "timeStarted=now"], ["result"], schema=load_schema("pulse-job"))
     edits.apply(job)                # a changed copy
 
 A path names its steps with dots (`origin.project`, `logs.0.url`) or is a JSON pointer (RFC 6901: `/origin/project`),
-which is required for a name with a dot. Items of lists have numbers from 0; `-` is the item after the last, as in JSON
-Patch (RFC 6902). A value is parsed as JSON if it is JSON and the schema allows its type, otherwise as text, so a
-revision of digits stays text. If the schema requires a date and time, `now` is the current time.
+which is required for a name with a dot. Items of lists have numbers from 0. As in JSON Patch (RFC 6902), `-` is the
+item after the last. If a value is JSON and the schema allows its type, it is parsed as JSON, otherwise as text. So a
+revision of digits is a text. If the schema requires a date and time, `now` is the current time.
 
-The plan: `_Places` follows each path through the schema once. A list of forms, all subschemas that may apply to a
-value, advances step by step. If no form is left, the schema has no such field. Each step also has the container that
-it leads into, an object or a list, if the schema decides that. `_changed` then copies the containers along the
-path, from the outside in, and creates missing ones of that kind. The invariant: the given payload is never changed, and
-the result shares its unchanged parts. `origin.id=7` on {"origin": {"project": "try"}} gives
-{"origin": {"project": "try", "id": 7}}.
+The plan: `_Places` follows each path through the schema once. For each step, it computes the list of forms, which are
+all subschemas that may apply to the value. If no form is left, the schema has no such field. Each step also has the
+kind of its container, an object or a list, if the schema determines it. `_changed` then copies the containers along the
+path, from the outside in, and creates missing containers of this kind. The invariant: the given payload is never
+changed, and the result shares its unchanged parts. `origin.id=7` on {"origin": {"project": "try"}} gives {"origin":
+{"project": "try", "id": 7}}.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _TELLING = {*_MEMBERS, "type", "items", "enum", "const"}
 
 
 class _Within(Enum):
-    """The container that a step leads into. If the schema allows both, a number is a step into a list."""
+    """The kind of container of a step. If the schema allows both, a number is a step into a list."""
 
     LIST = auto()
     LIKE_A_LIST = auto()
@@ -68,7 +68,7 @@ class _Edit:
         steps: the path, as tokens.
         make: returns the new value, or None to remove the field.
         within: the kind of container of each step.
-        unknown: for a removal, why the schema has no such field; empty if it has.
+        unknown: for a removal, the reason why the schema has no such field. Empty if it has the field.
     """
 
     steps: tuple[str, ...]
@@ -81,9 +81,9 @@ class Edits:
     """Changes of fields, to apply to many payloads.
 
     Args:
-        assignments: assignments such as `state=running`; a later one overrides an earlier one.
-        removals: paths that are removed first. A field of the schema may be missing. A field that is not in the schema
-            is removed as well, and must be in each payload: otherwise the path is probably misspelt.
+        assignments: assignments such as `state=running`. A later one overrides an earlier one.
+        removals: paths that are removed first. If a field is in the schema, it may be missing in a payload. If it is
+            not, it must be in each payload, because otherwise the path is probably misspelt.
         schema: the schema of the payloads, or None to allow any field.
         now: returns the current time, with its zone.
 
@@ -121,7 +121,7 @@ class Edits:
         return payload
 
     def document(self, document: Document, base: str = "") -> Document:
-        """Return the document with its value, or one member of it, changed. New values have no position.
+        """Return the document with the fields of its value, or of one member, changed. New values have no position.
 
         Raises:
             InvalidPayload: Raised when the payload has no object or list on the path of a field. Problems have
@@ -138,7 +138,7 @@ class Edits:
         return document.changed(value, lambda tokens: self._made(tokens[depth:]))
 
     def _made(self, tokens: Sequence[str]) -> bool:
-        """Return whether the value at this place, or one around it, was set."""
+        """Return whether the value at this place, or a value that contains it, was set."""
         return any(
             edit.make is not None
             and len(edit.steps) <= len(tokens)
@@ -190,7 +190,7 @@ def _steps(path: str) -> tuple[str, ...]:
 
 
 def _read(text: str, forms: _Forms) -> Any:
-    """Parse a value as JSON, if it is JSON and the schema does not require text; otherwise as text."""
+    """Parse a value as JSON if it is JSON and the schema does not require text. Otherwise, return the text."""
     try:
         value = parse_json(text).value
     except DocumentError:
@@ -202,13 +202,13 @@ def _read(text: str, forms: _Forms) -> Any:
 
 
 def _types(form: dict[str, Any]) -> list[str]:
-    """Return the types that a form allows; empty if it allows all types."""
+    """Return the types that a form allows, or an empty list if it allows all types."""
     named = form.get("type", [])
     return [named] if isinstance(named, str) else list(named)
 
 
 class _Places:
-    """The subschemas that may apply to the value at a path, whatever the payload."""
+    """The subschemas that may apply to the value at a path, for any payload."""
 
     def __init__(self, schema: Schema | None) -> None:
         self._name = schema.name if schema else ""
@@ -231,7 +231,7 @@ class _Places:
         return forms, tuple(within)
 
     def _expanded(self, schemas: list[Subschema]) -> _Forms:
-        """Return the forms behind references and combinations, except empty ones. An empty result means any form."""
+        """Return the targets of references and the parts of combinations that are not empty. No forms mean any form."""
         forms, seen, left = [], set(), list(schemas)
         while left:
             one = left.pop(0)
@@ -261,7 +261,7 @@ class _Places:
 
 
 def _members(form: dict[str, Any], step: str) -> Iterator[Subschema]:
-    """Yield the subschemas of a form for one member; none if the form does not allow the member."""
+    """Yield the subschemas of a form for one member. There are none if the form does not allow the member."""
     types = _types(form)
     if (not types or "array" in types) and (step == _NEXT or _INDEX.match(step)):
         items = form.get("items", True)
@@ -290,7 +290,7 @@ def _within(forms: _Forms, step: str) -> _Within:
 
 
 def _changed(value: Any, edit: _Edit, depth: int) -> Any:
-    """Return a copy of a value in which the field at the steps from `depth` on is changed."""
+    """Return a copy of a value in which the field is changed. The steps from `depth` on lead to the field."""
     step, last = edit.steps[depth], depth + 1 == len(edit.steps)
     if isinstance(value, dict) and edit.within[depth] is not _Within.LIST:
         return _changed_object(value, step, edit, depth, last=last)

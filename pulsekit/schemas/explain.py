@@ -1,7 +1,7 @@
 """List the problems of an invalid payload, each with its position, the allowed values, and a correction.
 
-This walks schema and payload together, for payloads that the compiled schema has refused. A test compares the
-verdicts of both on thousands of payloads.
+For payloads that the compiled schema has refused, this module walks schema and payload together. A test compares the
+verdicts of the walk and the compiled schema on thousands of payloads.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ _NOUNS = {
 def list_problems(
     schema: CheckedSchema, payload: Any, *, formats: bool, most: int, members: Mapping[int, Validator] | None = None
 ) -> list[Problem]:
-    """List the problems of a payload, in the order of the payload; none if it is valid.
+    """List the problems of a payload, in the order of the payload. The list is empty if the payload is valid.
 
-    The number is limited, because a hostile payload of ten megabytes can have millions of problems, which would take
-    minutes.
+    The number is limited, because a hostile payload of ten megabytes can have millions of problems, and listing them
+    would take minutes.
 
     Args:
         schema: the schema.
-        payload: plain JSON; it is not changed.
+        payload: plain JSON, which is not changed.
         formats: whether `date-time` and `uri` are asserted.
-        most: the maximum number of problems. If there are more, one more problem says so.
-        members: validators of subschemas by `id()`, from `compile_members`. With them, only invalid members are
-            walked, so that a job with one problem needs a fifth of the time.
+        most: the maximum number of problems. If there are more, an additional problem says that more were found.
+        members: validators of subschemas by `id()`, from `compile_members`. With them, the walk skips valid members, so
+            that a job with one problem takes a fifth of the time.
 
     Raises:
         RecursionError: Raised when more than `_MOST_WITHIN` subschemas are nested.
@@ -113,7 +113,7 @@ class _Walk:
             self._within -= 1
 
     def is_known_valid(self, schema: Subschema, value: Any) -> bool:
-        """Return whether compiled code accepts a value; False without such code."""
+        """Return whether compiled code accepts a value, or False without compiled code."""
         validator = self.members.get(id(schema))
         if validator is None:
             return False
@@ -199,7 +199,7 @@ def _one_of(walk: _Walk, schema: dict[str, Any], value: Any, at: str) -> Iterato
 
 
 def _nearest_branch(walk: _Walk, keyword: str, branches: list[Subschema], value: Any, at: str) -> Iterator[Problem]:
-    """Report the branch that is nearest to a value. Its type counts more than missing members."""
+    """Report the problems of the branch that fits a value best. A fitting type counts more than missing members."""
     by_branch = [list(islice(walk.explain(branch, value, at), walk.most)) for branch in branches]
     telling = {"type", "const", "enum", "false"}
     distances = [(sum(problem.rule in telling for problem in problems), len(problems)) for problems in by_branch]
@@ -264,7 +264,7 @@ def _required(walk: _Walk, schema: dict[str, Any], value: dict[str, Any], at: st
 
 
 def _usual(walk: _Walk, schema: Subschema) -> tuple[Any, ...]:
-    """Return the default of a property, or its only allowed value."""
+    """Return the default of a property, or its only allowed value, as a tuple. It is empty if there is none."""
     followed: set[int] = set()
     while isinstance(schema, dict) and "$ref" in schema:
         if id(schema) in followed:
@@ -329,7 +329,7 @@ def _properties(walk: _Walk, schema: dict[str, Any], value: dict[str, Any], at: 
 
 
 def _left_out(problem: Problem) -> Problem:
-    """Return the problem of an empty text that is not required."""
+    """Return the problem of an empty text that can be omitted, with the hint to omit it."""
     if problem.hint or problem.suggestion:
         return problem
     return changed(problem, hint="remove it, or write a text", suggestion=remove(problem.pointer))
@@ -348,7 +348,7 @@ def _join(at: str, name: str) -> str:
 
 _Rule: TypeAlias = Callable[[_Walk, dict[str, Any], Any, str], Iterator[Problem]]
 
-# For each keyword that needs more than the value: the type that it applies to, and its rule.
+# For each keyword whose rule needs more than the value: the type to which it applies, and its rule.
 _RULES: dict[str, tuple[str, _Rule]] = {
     "type": ("any", _type),
     "enum": ("any", _enum),

@@ -1,8 +1,8 @@
-"""Embed the files that a schema refers to, so that a set of files becomes one schema.
+"""Embed the files to which a schema refers, so that a set of files becomes one schema.
 
-Only files beside the schema and in folders below are read: never another folder, through `..` or through a link, and
-never the network. Each file becomes a member of `definitions` with its URI as `$id`, which makes all references of the
-set resolve unchanged (JSON Schema core, draft 7 §8.2.4):
+Only files in the folder of the schema and below are read. Other folders cannot be reached, even by `..` or a link, and
+the network is not used. Each file becomes a member of `definitions` with its URI as `$id`, so that all references of
+the set can be resolved without changes (JSON Schema core, draft 7 §8.2.4):
 
     job.json:   {"properties": {"status": {"$ref": "status.json#"}}}
     is read as: {"properties": …, "definitions": {"status.json": {"$id": "status.json", …}}}
@@ -28,13 +28,13 @@ _MOST_FILES = 200  # Taskcluster has thirty for all its messages
 
 
 def embed_files(root: Any, path: Path) -> Any:
-    """Return a schema in which each file that it refers to is a definition.
+    """Return a schema in which each file to which it refers is a definition.
 
-    References that name no file beside or below the schema are left for `check_schema` to refuse.
+    References to files outside of the folder are not changed: `check_schema` refuses them.
 
     Args:
         root: the schema, which is not changed.
-        path: its file.
+        path: the file of the schema.
 
     Raises:
         SchemaError: Raised when a file of the set cannot be read, is outside of the folder, or has another draft.
@@ -61,7 +61,7 @@ def embed_files(root: Any, path: Path) -> Any:
 
 
 def _file_name(uri: str, place: str) -> str:
-    """Return the path of a resource below the folder of the schema, whose URI is `place`, or nothing."""
+    """Return the path of a resource, relative to the folder with the URI `place`, or an empty text if it is outside."""
     if not uri.startswith(place) or (not place and (urlsplit(uri).scheme or urlsplit(uri).netloc)):
         return ""
     return unquote(uri.removeprefix(place))

@@ -1,4 +1,4 @@
-"""Corrections of values that violate a schema, if schema and value suggest one.
+"""Corrections of values that violate a schema, if the schema and the value suggest one.
 
 A correction is an operation of JSON Patch (RFC 6902), which a program can apply. A hint describes it in words.
 """
@@ -44,7 +44,7 @@ def move(pointer: str, to: str) -> Mapping[str, Any]:
 
 
 def retyped(pointer: str, value: Any, types: list[str]) -> Mapping[str, Any] | None:
-    """Return the operation that converts a value to one of the types, or None if there is no clear one."""
+    """Return the operation that converts a value to one of the types, or None if it is unclear which."""
     if value is None:
         return remove(pointer)
     if isinstance(value, str) and len(value) <= _LONGEST and "string" not in types:
@@ -73,7 +73,7 @@ def _fits(value: Any, types: list[str]) -> bool:
 
 
 def within(pointer: str, keyword: str, schema: Mapping[str, Any], value: Any) -> Mapping[str, Any] | None:
-    """Return the operation that makes a value fit a limit, a pattern or a format, or None if there is no clear one."""
+    """Return the operation that makes a value fit a limit, a pattern or a format, or None if it is unclear which."""
     make = _FIXES.get(keyword)
     if make is None or (isinstance(value, str) and len(value) > _LONGEST and keyword != "maxLength"):
         return None

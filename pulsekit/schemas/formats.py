@@ -1,7 +1,7 @@
-"""The formats that the strict profile asserts: `date-time` by RFC 3339 and `uri` by RFC 3986.
+"""The formats that the strict profile checks: `date-time` by RFC 3339 and `uri` by RFC 3986.
 
 Each is one regular expression with linear time. The formats of fastjsonschema are not used: they accept digits of any
-script, offsets without a colon, and almost any text as a URI. Other formats are not asserted.
+script, offsets without a colon, and almost any text as a URI. Other formats are not checked.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Format:
     Attributes:
         pattern: the pattern, anchored at both ends, with every literal dollar sign escaped.
         allowed: a description of the allowed texts, with an example.
-        hints: pairs of a pattern to search in the text, and a hint. The first pattern that matches decides.
+        hints: pairs of a pattern to search in the text, and a hint. The first pattern that matches determines the hint.
     """
 
     pattern: str
@@ -42,7 +42,7 @@ _LEAP_DAY = r"(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[1357
 _CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _DATE_TIME = rf"\A(?:{_DAY}|{_LEAP_DAY})[Tt]{_CLOCK}:(?:[0-5][0-9]|60)(?:\.[0-9]+)?(?:[Zz]|[+-]{_CLOCK})\Z"
 
-# RFC 3986, appendix A. Possessive repetition keeps it linear.
+# RFC 3986, appendix A. With possessive repetition, the time is linear.
 _PLAIN = r"A-Za-z0-9\-._~!\$&'()*+,;="
 _ESCAPED = "%[0-9A-Fa-f]{2}"
 _USER = rf"(?:[{_PLAIN}:]++|{_ESCAPED})*+@"

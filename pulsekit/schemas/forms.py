@@ -1,6 +1,6 @@
 """Recognise older forms of jobs, and explain each in one problem instead of many.
 
-    explained(payload, problems)     # the problems; one that names the form replaces the problems that it explains
+    explained(payload, problems)     # the problems; one problem that names the form replaces those that it explains
     revision_of(payload)             # "pulse-job-2020", "rest", "mozillapulse" …, or "" if it is not a job
 
 The forms, each with the fields that only it has:
@@ -40,7 +40,7 @@ _ENVELOPE, _REST, _REGISTRATION, _2015, _2016 = (
 )
 _WHEN = {_2015: "in 2015", _2016: "from 2016 to 2019", FORMER: "until April 2026"}
 
-# Of the REST API, what replaced each field.
+# For each field of the REST API, its replacement.
 _OUTER = {
     "project": "origin.project",
     "revision": "origin.revision",
@@ -71,7 +71,7 @@ _INNER = {
     "log_references": "logs",
     "artifacts": "jobInfo",
 }
-# The results that Treeherder shows, the result of a message for each, and the kind of job that it needs.
+# For each result that Treeherder shows, the result to write in a message, and the required kind of job.
 _RESULTS = {
     "testfailed": ("fail", "test"),
     "busted": ("fail", "build"),
@@ -85,7 +85,7 @@ _OLD_FIELD = re.compile(
 
 
 def revision_of(payload: Any) -> str:
-    """Return the name of the form that a payload has, or the empty text if it is not a job."""
+    """Return the name of the form of a payload, or an empty text if it is not a job."""
     if _is_envelope(payload):
         return _ENVELOPE
     if _rest_jobs(payload):
@@ -102,7 +102,7 @@ def revision_of(payload: Any) -> str:
 
 
 def explained(payload: Any, problems: Sequence[Problem]) -> list[Problem]:
-    """Return the problems of an invalid job. A problem that names an older form replaces what it explains."""
+    """Return the problems of an invalid job. A problem that names an older form replaces those that it explains."""
     revision = revision_of(payload)
     if revision == _ENVELOPE:
         return [
@@ -154,7 +154,7 @@ def _is_explained(problem: Problem, job: dict[str, Any]) -> bool:
 
 
 def _in_words_of_a_message(problem: Problem, payload: Any) -> Problem:
-    """Return a problem with a result that Treeherder shows, but that no message has, with the result to write."""
+    """Return a problem with the result to write, if the given result is one that only Treeherder's page shows."""
     if problem.pointer != "/result" or problem.rule != "enum":
         return problem
     shown = payload["result"]
@@ -203,7 +203,7 @@ def _is_registration(payload: Any) -> bool:
 
 
 def _rest_jobs(payload: Any) -> list[dict[str, Any]]:
-    """Return the objects of a submission to the REST API, or none if the payload is not one."""
+    """Return the objects of a submission to the REST API, or an empty list for any other payload."""
     objects = payload if isinstance(payload, list) else [payload]
     for one in objects[:1]:
         job = one.get("job", one) if isinstance(one, dict) else None

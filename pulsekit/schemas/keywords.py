@@ -1,9 +1,9 @@
 """The keywords of a schema that limit a single value, and the messages for violations.
 
 Each function gets the subschema, the value and the draft. It returns None if the value is within the limit, otherwise
-message, allowed values and hint: {"minLength": 2} and "a" give ("must have 2 characters or more, has 1", "2 characters
-or more", ""). `explain` calls a function only for values of the type in `LIMITS`. Source: JSON Schema validation,
-drafts 4, 6 and 7; patterns are those of Python's `re.search`.
+message, allowed values and hint. Example: for {"minLength": 2} and "a", it returns ("must have 2 characters or more,
+has 1", "2 characters or more", ""). `explain` calls a function only for values of the type in `LIMITS`. Source: JSON
+Schema validation, drafts 4, 6 and 7; patterns are those of Python's `re.search`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _Limit: TypeAlias = Callable[[dict[str, Any], Any, int], _Refusal]
 
 
 def frozen(value: Any) -> Any:
-    """Return a hashable that is equal for equal JSON values: 1 and 1.0 are equal, 1 and true are not."""
+    """Return a hashable value. It is equal for equal JSON values: 1 and 1.0 are equal, 1 and true are not."""
     if isinstance(value, bool):
         return "boolean", value
     if isinstance(value, list | tuple):
@@ -33,7 +33,7 @@ def frozen(value: Any) -> Any:
 
 
 def types_of(value: Any, *, whole_floats: bool) -> tuple[str, ...]:
-    """Return the types of JSON Schema that a value has; every value has `any`. From draft 6 on, 1.0 is an integer."""
+    """Return the types of JSON Schema that a value has. Every value has `any`. Since draft 6, 1.0 is an integer."""
     if isinstance(value, str):
         return ("any", "string")
     if isinstance(value, bool):
@@ -84,7 +84,7 @@ def _multiple_of(schema: dict[str, Any], value: float, _draft: int) -> _Refusal:
     from fractions import Fraction  # loads `decimal`, which few schemas need
 
     divisor = schema["multipleOf"]
-    # Compute with decimal fractions: 19.01 is a multiple of 0.01, but the binary numbers are not.
+    # Compute with decimal fractions: 19.01 is a multiple of 0.01, but not with binary numbers.
     exact = Fraction if isinstance(divisor, int) else lambda number: Fraction(_exact(number))
     if (isinstance(value, int) or isfinite(value)) and (exact(value) / exact(divisor)).denominator == 1:
         return None
@@ -96,7 +96,7 @@ def _exact(number: float) -> int | str:
 
 
 def _size(keyword: str, noun: str) -> _Limit:
-    """Return the limit for the size of a value: a keyword that begins with `min` or `max`, in units of the noun."""
+    """Return the limit for the size of a value, for a keyword that begins with `min` or `max`. The noun is the unit."""
 
     def limit(schema: dict[str, Any], value: Any, _draft: int) -> _Refusal:
         bound, has = schema[keyword], len(value)
@@ -109,7 +109,7 @@ def _size(keyword: str, noun: str) -> _Limit:
 
 
 def _bound(keyword: str, flag: str = "") -> _Limit:
-    """Return the limit for a number. In draft 4, a flag beside `minimum` or `maximum` makes the bound exclusive."""
+    """Return the limit for a number. In draft 4, a flag next to `minimum` or `maximum` makes the bound exclusive."""
     is_lower = keyword in {"minimum", "exclusiveMinimum"}
 
     def limit(schema: dict[str, Any], value: float, draft: int) -> _Refusal:
@@ -129,7 +129,7 @@ def _unlike(allowed: str, value: Any) -> _Refusal:
     return f"must be {allowed}, not {brief(value)}", allowed, ""
 
 
-# For each keyword, the type of values that it limits, and its function, in the order of the problems.
+# For each keyword, the type of values that it limits, and its function. The order is that of the problems.
 LIMITS: dict[str, tuple[str, _Limit]] = {
     "const": ("any", _const),
     "minLength": ("string", _min_length),

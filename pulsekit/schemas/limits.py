@@ -1,8 +1,8 @@
 """A time limit for validation, because a slow pattern would block heartbeats and signals, or a command without an end.
 
 Plan: `limited` calls a function with a timer for the processor time (SIGVTALRM). `re` runs signal handlers while it
-searches, and the handler raises. After a late call, the limit is short until the event loop has run again, so that a
-batch of slow payloads does not block it either.
+searches, and the handler raises an exception. After a call that exceeded the limit, the limit is shorter until the
+event loop has run again, so that several slow payloads do not block the loop.
 
 Setting a timer takes longer than most validations. In a block of `watched`, which reads files, one timer ticks for all
 calls, and the handler raises when one call was running for `_TICKS` ticks.
@@ -42,7 +42,7 @@ _seen = (0, 0)  # the number of the call at the last tick, and its ticks
 
 
 class _Late(BaseException):
-    """Raised in the function. No handler of `Exception` in it catches this."""
+    """Raised in the function that exceeds the limit. Its handlers of `Exception` do not catch this."""
 
 
 def limited(function: Callable[[], T], otherwise: T, *, patience: int = 1) -> T:

@@ -1,7 +1,7 @@
-"""The profiles by which a schema decides, apart from `schema`, so that options of commands do not load schemas.
+"""The profiles of a schema. They are not in `schema`, so that options of commands do not import that module.
 
 `treeherder` gives the verdict of Python's `jsonschema` without a format checker, as in `treeherder/etl/schema.py`.
-`strict` also asserts the formats `date-time` and `uri`.
+`strict` also checks the formats `date-time` and `uri`.
 """
 
 from __future__ import annotations

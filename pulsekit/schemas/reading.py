@@ -22,7 +22,7 @@ def read_file(path: Path, name: str) -> bytes:
 
     Args:
         path: the file.
-        name: its name for messages.
+        name: the name of the file in messages.
 
     Raises:
         FileNotFoundError: Raised when there is no such file.
@@ -42,7 +42,7 @@ def read_file(path: Path, name: str) -> bytes:
 
 
 def parse_schema(data: bytes, name: str) -> JSON:
-    """Parse the bytes of a file: JSON if its name ends in `.json`, else YAML.
+    """Parse the bytes of a file as JSON if its name ends in `.json`, else as YAML.
 
     Raises:
         SchemaError: Raised when the bytes are neither JSON nor YAML.

@@ -1,16 +1,17 @@
-"""Resolve the references of a schema, within it and within the files embedded in it.
+"""Resolve the references of a schema to subschemas and to embedded files.
 
-The plan: `References` walks the schema once and notes for each subschema the URI that its references are relative to.
-A subschema with an `$id` (`id` in draft 4) begins a resource: its URI is the base of all references below it, and a
-`$ref` can name it. A target is found in two steps: the resource by the URI before the `#`, then the place within the
-resource by the JSON pointer, or by the name of an `$id` such as `#name`, after the `#`.
+The plan: `References` walks the schema once, and notes the base URI of each subschema, to which its references are
+relative. A subschema with an `$id` (`id` in draft 4) begins a resource. Its URI is the base of all references inside
+it, and a `$ref` can name it. A target is found in two steps. The URI before the `#` selects the resource. The text
+after the `#` selects the place in the resource, by a JSON pointer or by the name in an `$id` such as `#name`.
 
     {"id": "https://example.com/v1/job.json",
      "properties": {"info": {"id": "info.json", …}, "more": {"$ref": "info.json"}}}
 
 `more` names the subschema at `/properties/info`, whose URI is `https://example.com/v1/info.json`.
 
-Source: JSON Schema core, draft 4 §7 and drafts 6 and 7 §8.2; where these leave a choice, Python's `jsonschema` decides.
+Source: JSON Schema core, draft 4 §7 and drafts 6 and 7 §8.2; where these leave a choice, the verdict is that of
+Python's `jsonschema`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Found", "References"]
 
 _Keywords: TypeAlias = "Mapping[str, tuple[str, int]]"
-# What a reference leads to, and its place for messages; or the reason why it leads nowhere.
+# The target of a reference and its place for messages, or the reason why there is no target.
 Found: TypeAlias = tuple[Any, str] | str
 
 _SCHEMA = frozenset({"schema", "additional", "items"})
@@ -97,7 +98,7 @@ class References:
             left += [(inner, base, f"{where}/{path}") for path, inner in self._inner(schema)]
 
     def _begin(self, schema: dict[str, Any], base: str, where: str) -> str:
-        """Return the base of a subschema. Note a resource or a name that begins with the subschema."""
+        """Return the base of a subschema. If it begins a resource, or has a name, note this."""
         own = schema.get(self._id_keyword)
         if not isinstance(own, str) or "$ref" in schema:  # keywords beside a $ref are ignored
             return base

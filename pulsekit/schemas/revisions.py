@@ -1,10 +1,10 @@
-"""Revisions of Treeherder's job schema: jobs in older forms, and their way to today's form.
+"""Revisions of Treeherder's job schema: recognize jobs in older forms, and convert them to today's form.
 
-`version` in a job is 1 in all of them, so the shape of a job decides (`schemas/pulse-job.yml` of Treeherder): until
-April 2026, `origin` named the kind of repository, and the number of a push was `pushLogID`, that of a pull request
-`pullRequestID`. Since then both are `id`, and `kind` and `owner` are gone. Until 2019, a job could also have `extra`,
-and a log `steps` and `errorsTruncated`, which Treeherder no longer reads. In 2015, a project on GitHub was
-`projectName`.
+`version` in a job is 1 in all of them, so the fields of a job determine its revision (`schemas/pulse-job.yml` of
+Treeherder). Until April 2026, `origin` had the kind of repository, and the number of a push was `pushLogID`, that of a
+pull request `pullRequestID`. Since then, both numbers are `id`, and `origin` has no `kind` and `owner`. Until 2019, a
+job could also have `extra`, and a log could have `steps` and `errorsTruncated`. Treeherder no longer reads these
+fields. In 2015, the name of a project on GitHub was `projectName`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _GONE_OF_LOGS = ("steps", "errorsTruncated")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One field that the current form names differently.
+    """A field that has another name in the current form.
 
     Attributes:
-        field: its path in the older form; `*` is each item of a list.
+        field: its path in the older form. `*` means each item of a list.
         now: its path in the current form, or None if it was removed.
     """
 
@@ -39,10 +39,10 @@ class Change:
 def migrate(job: Any) -> tuple[Any, tuple[Change, ...]]:
     """Return a job of an older form in today's form, and any other payload unchanged.
 
-    Only the names and places of fields change: an invalid job stays invalid. The given job is not changed.
+    Only the names and places of fields change, so an invalid job is still invalid. The given job is not changed.
 
     Returns:
-        The job, and the changes; no changes if it was not of an older form.
+        The job, and the changes. There are no changes if the job had no older form.
     """
     if not isinstance(job, dict):
         return job, ()

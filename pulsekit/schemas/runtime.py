@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 
 __all__ = ["ENTRY", "Refused", "Validator", "bind", "execute", "searcher", "without_pattern_warnings"]
 
-# Raises `Refused` if a payload is not valid. For values that JSON cannot represent, it may raise any exception.
+# A function that raises `Refused` if a payload is invalid. For values that JSON cannot represent, it may raise any
+# exception.
 Validator: TypeAlias = Callable[[Any], object]
 
 ENTRY = "validate"  # the name of the function that validates a payload
 
 
 class Refused(Exception):
-    """Raised by a compiled validator if a payload is not valid; `explain` produces the details."""
+    """Raised by a compiled validator if a payload is invalid. `explain` produces the details."""
 
 
 def searcher(pattern: str) -> Callable[[str], re.Match[str] | None]:
@@ -35,7 +36,7 @@ def searcher(pattern: str) -> Callable[[str], re.Match[str] | None]:
 
 @contextmanager
 def without_pattern_warnings() -> Iterator[None]:
-    """Compile patterns of schemas without Python's warnings about its future syntax, such as of the set in `[[a]`."""
+    """Suppress Python's warnings about future syntax in patterns of schemas, such as sets in `[[a]`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         yield

@@ -40,7 +40,7 @@ __all__ = [
     "shipped_folder", "shipped_text",
 ]  # fmt: skip
 
-# A reference to another file, in the JSON that this module writes.
+# A pattern for a reference to another file, in the JSON that this module writes.
 _NAMES_FILE = re.compile(r'"\$ref": "(?!#)')
 _MANY = 120  # invalid payloads, whose explanations take about as long as compiling
 _PATIENCE = 10  # explanations take longer than validations: a payload can have 100,000 problems
@@ -94,8 +94,8 @@ class Schema:
     def is_valid(self, payload: Any, profile: Profile = "strict") -> bool:
         """Return whether the payload is valid.
 
-        In a running event loop, a payload is invalid if your own schema needs more than one second of processor time
-        for it, because a slow pattern would block the loop. This needs the main thread.
+        In a running event loop in the main thread, a payload is invalid if your own schema needs more than one second
+        of processor time for it, because a slow pattern would block the loop.
 
         Raises:
             SchemaError: Raised when the schema cannot be compiled, or there is no such profile.
@@ -119,14 +119,14 @@ class Schema:
         return True
 
     def problems(self, payload: Any, profile: Profile = "strict", *, most: int = MOST_PROBLEMS) -> tuple[Problem, ...]:
-        """Return every problem in the order of the payload, or none if the payload is valid.
+        """Return all problems in the order of the payload. The tuple is empty if the payload is valid.
 
         Problems of a `Document` have line and column.
 
         Args:
             payload: plain JSON or a `Document`.
             profile: `strict` or `treeherder`.
-            most: the maximum number of problems. If there are more, one more problem says so.
+            most: the maximum number of problems. If there are more, an additional problem says that more were found.
 
         Raises:
             SchemaError: Raised when the schema cannot be compiled, or there is no such profile.
@@ -212,11 +212,11 @@ _OTHERS = {"fastjsonschema": "version.py", "ruamel.yaml": "__init__.py"}
 
 
 def load_schema(source: str | Path | Mapping[str, JSON]) -> Schema:
-    """Load a schema. The same text gives the same object.
+    """Load a schema. For the same text, the same object is returned.
 
     Args:
-        source: the name of a shipped schema (see `schema_names`), the path of a file of JSON (`.json`) or YAML, or the
-            schema itself, which is copied. A file may refer to files in its folder and below.
+        source: the name of a shipped schema (see `schema_names`), the path of a file of JSON (`.json`) or YAML, or a
+            mapping with the schema, which is copied. A file may refer to files in its folder and below.
 
     Raises:
         SchemaError: Raised when the schema does not exist, cannot be read, or is not a schema of draft 4, 6 or 7.
@@ -247,7 +247,7 @@ def schema_names() -> tuple[str, ...]:
 
 
 def shipped_folder() -> Path:
-    """Return the folder of the shipped schemas: in the package if it is installed, beside it in a checkout."""
+    """Return the folder of the shipped schemas: in an installed package, or next to the package in a checkout."""
     package = Path(__file__).parents[1]
     installed = package / "_schemas"
     return installed if installed.is_dir() else package.parent / "schemas"
@@ -305,7 +305,7 @@ def _load_parsed(text: str, name: str) -> Schema:
 
 
 def _parsed(data: bytes, name: str) -> str:
-    """Return the JSON of a file of JSON or YAML. It is checked, unless it can refer to other files."""
+    """Return the JSON of a file of JSON or YAML. The schema is checked, unless it may refer to other files."""
 
     def make() -> bytes:
         from pulsekit.schemas.reading import parse_schema
@@ -335,7 +335,7 @@ def _checked(text: str) -> CheckedSchema:
 
 
 def _remembered(make: Callable[[], bytes], *inputs: bytes) -> bytes:
-    """Return the result of `make`, from the cache if the same versions of the software have computed it before."""
+    """Return the result of `make`, from the cache if the same versions of the software computed it before."""
     from pulsekit.schemas.cache import remembered
 
     try:
@@ -347,9 +347,9 @@ def _remembered(make: Callable[[], bytes], *inputs: bytes) -> bytes:
 
 @lru_cache(maxsize=1)
 def _software() -> tuple[bytes, ...]:
-    """Return the versions of the compiler: the text of our modules, and the file names of other packages.
+    """Return the versions of the compiler: the text of pulsekit's modules, and the file names of other packages.
 
-    This only reads files, because importing fastjsonschema and ruamel.yaml takes longer than the cache saves.
+    This only reads files, because importing fastjsonschema and ruamel.yaml takes more time than the cache saves.
     """
     ours = [Path(__file__).parents[1] / name for name in _OURS]
     others = [_origin(package).with_name(file) for package, file in _OTHERS.items()]
