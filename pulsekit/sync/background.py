@@ -76,12 +76,12 @@ class Background:
         return tasks[0].result()
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run a coroutine in the background thread, without waiting for it; see `call`."""
+        """Run a coroutine in the background thread, without waiting for it. See `call`."""
         with self._accepting_for(coroutine):
             return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
     def schedule(self, function: Callable[[], None]) -> None:
-        """Call a function in the background thread, without waiting for it; see `call`."""
+        """Call a function in the background thread, without waiting for it. See `call`."""
         with self._accepting_for(None):
             self.loop.call_soon_threadsafe(function)
 
@@ -106,7 +106,7 @@ class Background:
         self._thread.join()
 
     def leave(self, *, at_once: bool = False) -> None:
-        """Let the thread close the connections and end, without waiting for it. This acquires no lock."""
+        """Let the thread close the connections and end, but do not wait. This method acquires no lock."""
 
         def leave() -> None:
             if not self._leave.done():
@@ -141,11 +141,11 @@ class Background:
 
 
 class _LeaveAtOnce(Exception):
-    """Raised in the block of the asynchronous `Pulse`, so that it does not wait for confirms."""
+    """Raised inside the block of the asynchronous `Pulse`, so that its exit does not wait for confirms."""
 
 
 def _refuse_greenlets() -> None:
-    """Refuse to start where threads are replaced by greenlets: the event loop would stop all of them.
+    """Refuse to start if greenlets replace threads, because the event loop would block all greenlets.
 
     Raises:
         ConfigurationError: Raised when gevent or eventlet has replaced the module `threading`.

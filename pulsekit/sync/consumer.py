@@ -31,7 +31,7 @@ _TURN = 64  # messages; when the caller has taken them, the background thread ge
 
 
 class Consumer(Delegate[AsyncConsumer]):
-    """A consumer of one queue, as `pulsekit.Consumer`, for one thread. `Pulse.subscribe` makes it, and `with` opens it.
+    """A consumer of one queue, like `pulsekit.Consumer`, for one thread. `Pulse.subscribe` creates it, `with` opens it.
 
     Either iterate over the messages and settle each one, or call `handle`.
     """
@@ -64,7 +64,7 @@ class Consumer(Delegate[AsyncConsumer]):
 
     @property
     def queue(self) -> str:
-        """The name of the queue, which changes with each epoch if the queue is private."""
+        """The name of the queue. The name of a private queue changes after each reconnect."""
         return self._asynchronous().queue
 
     @property
@@ -103,11 +103,11 @@ class Consumer(Delegate[AsyncConsumer]):
         return self._asynchronous()
 
     def drain(self, *, now: bool = False) -> None:
-        """Stop the deliveries; see `pulsekit.Consumer.drain`."""
+        """Stop the deliveries, see `pulsekit.Consumer.drain`."""
         self._background().call(self._asynchronous().drain(now=now))
 
     def drain_on(self, *signals: signal.Signals, now: bool = False) -> None:
-        """Drain when the process receives one of these signals; see `pulsekit.Consumer.drain_on`.
+        """Drain when the process receives one of these signals, see `pulsekit.Consumer.drain_on`.
 
         Call this in the main thread. The handler, or the body of the loop, finishes its message.
         """
@@ -130,10 +130,10 @@ class Consumer(Delegate[AsyncConsumer]):
         return message
 
     def receive(self, timeout: float | None = None) -> Message | None:
-        """Return the next message, or None after `timeout` seconds without one, or when the consumer was drained.
+        """Return the next message. Return None after `timeout` seconds without a message, or after `drain`.
 
         Raises:
-            PulsekitError: Raised as by iteration.
+            PulsekitError: Raised for the same reasons as by iteration.
         """
         # The caller's thread takes messages from the buffer itself. If it did so without end, the background thread
         # would have to wait for the GIL for 5 ms each time (sys.getswitchinterval), and the broker for settlements.
@@ -146,7 +146,7 @@ class Consumer(Delegate[AsyncConsumer]):
             self._left = _TURN
 
     def handling(self, message: Message) -> AbstractContextManager[None]:
-        """Return a context for the code that handles a message in a loop; see `pulsekit.Consumer.handling`."""
+        """Return a context for code that handles a message while iterating, see `pulsekit.Consumer.handling`."""
         return self._asynchronous().handling(message)
 
     def handle(self, handler: Callable[[Message], object], policy: Policy | None = None) -> None:
@@ -156,8 +156,8 @@ class Consumer(Delegate[AsyncConsumer]):
         KeyboardInterrupt or SystemExit, the message is requeued.
 
         Raises:
-            ConfigurationError: Raised before the first message, when the policy has a timeout: a function cannot be
-                interrupted.
+            ConfigurationError: Raised before the first message, when the policy has a timeout, because a function
+                cannot be interrupted.
             Stop: Raised when the handler raised it.
             SubscriptionLost: Raised when the queue was deleted.
             TypeError: Raised before the first message, when the handler cannot be called with a message, or is an

@@ -1,4 +1,4 @@
-"""Blocking methods that delegate to asynchronous ones, whose signature and docstring they share."""
+"""Blocking methods that delegate to asynchronous methods, and have the same signature and docstring."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 def delegate(
     method: Callable[Concatenate[A, P], Coroutine[Any, Any, T]],
 ) -> Callable[[Callable[[S], A]], Callable[Concatenate[S, P], T]]:
-    """Make a blocking method of an asynchronous one: same parameters, result, exceptions and docstring.
+    """Return a decorator that makes a blocking method with the interface and docstring of an asynchronous method.
 
     The decorated function returns the asynchronous object on which the method is called.
     """
@@ -47,7 +47,7 @@ def delegate(
 def with_parameters_of(
     method: Callable[Concatenate[A, P], object],
 ) -> Callable[[Callable[Concatenate[S, ...], T]], Callable[Concatenate[S, P], T]]:
-    """Give a method the parameters and the docstring of an asynchronous one."""
+    """Return a decorator that gives a method the parameters and the docstring of an asynchronous method."""
 
     def decorate(function: Callable[Concatenate[S, ...], T]) -> Callable[Concatenate[S, P], T]:
         @functools.wraps(method)
@@ -60,7 +60,7 @@ def with_parameters_of(
 
 
 def with_parameters_of_function(function: Callable[P, object]) -> Callable[[Callable[..., T]], Callable[P, T]]:
-    """Give a function the parameters of another one."""
+    """Return a decorator that gives a function the parameters of another function."""
 
     def decorate(own: Callable[..., T]) -> Callable[P, T]:
         @functools.wraps(own)
@@ -74,11 +74,11 @@ def with_parameters_of_function(function: Callable[P, object]) -> Callable[[Call
 
 
 class Delegate(Generic[A]):
-    """An object whose methods run in the background thread, on an asynchronous object that is made once a process.
+    """An object whose methods run in the background thread, on an asynchronous object. Each process creates its own.
 
     Args:
         background: returns the background thread of this process.
-        make: makes the asynchronous object.
+        make: creates the asynchronous object.
     """
 
     def __init__(self, background: Callable[[], Background], make: Callable[[Pulse], A]) -> None:

@@ -27,9 +27,9 @@ __all__ = ["Publisher"]
 
 
 class Publisher(Delegate[AsyncPublisher]):
-    """A publisher for one exchange, as `pulsekit.Publisher`, for several threads. `Pulse.publisher` makes it.
+    """A publisher for one exchange, like `pulsekit.Publisher`, for several threads. `Pulse.publisher` creates it.
 
-    Leaving its `with` block, or that of its `Pulse`, waits for outstanding confirms.
+    The exit of its `with` block, or of that of its `Pulse`, waits for outstanding confirms.
     """
 
     def __enter__(self) -> Self:
@@ -59,7 +59,8 @@ class Publisher(Delegate[AsyncPublisher]):
     @with_parameters_of(AsyncPublisher.publish)
     def publish(self, *args: Any, **kwargs: Any) -> Receipt:
         """Publish one message and wait for its confirm."""
-        # No task and no second iteration of the event loop: a third more messages a second than with `delegate`.
+        # This needs no task and no second iteration of the event loop: a third more messages per second than
+        # `delegate`.
         background, publisher = self._background(), self._asynchronous()
         settled: queues.SimpleQueue[BaseException | None] = queues.SimpleQueue()
         begun: list[PendingMessage] = []
@@ -90,7 +91,7 @@ class Publisher(Delegate[AsyncPublisher]):
         timeout: float | None = None,
         stop_when_silent: bool = False,
     ) -> Iterator[Receipt]:
-        """Publish messages with many in flight, and yield the receipts in order; see `pulsekit.Publisher.publish_many`.
+        """Publish messages and yield the receipts in order, see `pulsekit.Publisher.publish_many`.
 
         The iterable runs in the thread of the caller, at most two windows ahead of the receipts.
         """
@@ -114,13 +115,13 @@ class Publisher(Delegate[AsyncPublisher]):
 
 
 class _Crossing:
-    """The messages of one `publish_many` on their way to the background thread, and the receipts on their way back.
+    """The messages that one `publish_many` passes to the background thread, and the receipts that it gets back.
 
     Plan: `send` appends a message to `_items`, from which `_feed` yields it to the asynchronous `publish_many`. The
     receipts arrive in `_receipts`. Both are deques, which are safe between threads. A thread is woken only if it waits.
 
-    Invariants: at most `_most` messages are without a receipt. `_feed` sets `_feed_waits` before it looks into `_items`
-    for the last time and waits, so that it misses no message. The same is true of `_arrived` and `_receipts`.
+    Invariants: at most `_most` messages are without a receipt. `_feed` sets `_feed_waits`, then checks `_items` once
+    more, and then waits, so that it misses no message. The same applies to `_arrived` and `_receipts`.
     """
 
     def __init__(
@@ -152,17 +153,17 @@ class _Crossing:
         self._publishing.add_done_callback(lambda _: self._arrived.set())
 
     def send(self, message: Item) -> None:
-        """Pass on one message."""
+        """Pass one message to the background thread."""
         self._append(message)
         self._missing += 1
 
     @property
     def has_news(self) -> bool:
-        """Whether there are receipts, or too many are missing."""
+        """Whether receipts have arrived, or too many are missing."""
         return bool(self._receipts) or self._missing >= self._most
 
     def known(self) -> Iterator[Receipt]:
-        """Yield the receipts that are known. Wait while too many are missing."""
+        """Yield the receipts that have arrived. Wait while too many are missing."""
         while self._receipts or (self._missing >= self._most and self._wait()):
             self._missing -= 1
             yield self._receipts.popleft()
@@ -171,7 +172,7 @@ class _Crossing:
         """Yield the remaining receipts.
 
         Raises:
-            PulsekitError: Raised when publishing failed; see `pulsekit.Publisher.publish_many`.
+            PulsekitError: Raised when publishing failed, see `pulsekit.Publisher.publish_many`.
         """
         self._append(None)
         while self._receipts or self._wait():
@@ -179,7 +180,7 @@ class _Crossing:
         self._publishing.result()
 
     def cancel(self) -> None:
-        """Stop. Messages in flight stay sent."""
+        """Stop publishing. Messages in flight are not recalled."""
         self._publishing.cancel()
 
     def _append(self, item: Item | None) -> None:
@@ -189,7 +190,7 @@ class _Crossing:
             self._loop.call_soon_threadsafe(self._wanted.set)
 
     def _wait(self) -> bool:
-        """Wait for a receipt; return False if there will be none."""
+        """Wait for a receipt. Return False if there will be none."""
         while not self._receipts:
             self._arrived.clear()
             self._waiting = True

@@ -1,4 +1,4 @@
-"""The entry point of the library without an event loop, and what happens at a fork and at the exit."""
+"""The entry point of the library without an event loop. It also handles forks and the exit of the interpreter."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _inherited: list[Background | None] = []  # in a child process, those of its par
 
 
 class Pulse:
-    """The connections to the broker, as `pulsekit.Pulse`, for several threads.
+    """The connections to the broker, like `pulsekit.Pulse`, for several threads.
 
     Use it with `with`, or keep it for the whole process: the first call starts the background thread, and `close` or
     the exit of the interpreter ends it. An object that is discarded without `close` causes a `ResourceWarning`.
@@ -70,23 +70,23 @@ class Pulse:
     def close(self) -> None:
         """Wait for outstanding confirms, stop the consumers and close. Closing twice is fine.
 
-        Leaving the `with` block does the same; after an exception it does not wait for confirms.
+        The exit of the `with` block does the same. After an exception, it does not wait for confirms.
         """
         self._close(at_once=False)
 
     @with_parameters_of(asynchronous.Pulse.publisher)
     def publisher(self, *args: Any, **kwargs: Any) -> Publisher:
-        """Return a publisher that blocks."""
+        """Return a publisher whose methods block."""
         return Publisher(self._background, lambda pulse: pulse.publisher(*args, **kwargs))
 
     @with_parameters_of(asynchronous.Pulse.subscribe)
     def subscribe(self, *args: Any, **kwargs: Any) -> Consumer:
-        """Return a consumer that blocks. Its callbacks are called in the background thread."""
+        """Return a consumer whose methods block. Its callbacks are called in the background thread."""
         return Consumer(self._background, lambda pulse: pulse.subscribe(*args, **kwargs))
 
     @property
     def state(self) -> State:
-        """The state of the connections in use; see `pulsekit.Pulse.state`."""
+        """The state of the connections in use, see `pulsekit.Pulse.state`."""
         return self._background().pulse.state
 
     @delegate(asynchronous.Pulse.check)
@@ -115,7 +115,7 @@ class Pulse:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Call an asynchronous function with the asynchronous `Pulse` and further arguments, and return its result.
+        """Call an asynchronous function with the asynchronous `Pulse` and other arguments, and return its result.
 
         Example:
             `pulse.run(pulsekit.queues.peek, "queue/me/jobs", count=3)`
@@ -145,7 +145,7 @@ class Pulse:
             background.close(at_once=at_once)
 
     def _forget(self) -> None:
-        """In a child process: forget the thread of the parent, and a lock that another thread may have had."""
+        """Drop the thread of the parent in a child process, and a lock that another thread may have held."""
         self._lock = threading.RLock()
         _inherited.append(self._of)
         self._of = None
@@ -153,12 +153,12 @@ class Pulse:
 
 @with_parameters_of_function(asynchronous.connect)
 def connect(*args: Any, **kwargs: Any) -> Pulse:
-    """Return a `Pulse` whose methods block; see `pulsekit.connect` for the arguments and exceptions.
+    """Return a `Pulse` whose methods block. See `pulsekit.connect` for the arguments and exceptions.
 
-    `on_state` and instrumentations are called in the background thread; `handling` in the thread of the handler.
+    `on_state` and instrumentations are called in the background thread, but `handling` in the thread of the handler.
 
     Raises:
-        ConfigurationError: Raised when no broker is configured, the URL is malformed, or there is no such login.
+        ConfigurationError: Raised when no broker is configured, the URL is malformed, or no login has the name.
         InsecureConnection: Raised when the password would be sent in clear text to another machine.
         TypeError: Raised when `on_state` is an `async def`.
     """
