@@ -1,6 +1,7 @@
 """The checks of the rules in `rules`: one function for each rule that a single job can break.
 
-The payload need not be valid: a value that is missing, or has another type, breaks no rule. No function raises.
+The payload need not be valid. A value that is missing, or has another type, breaks no rule. No function raises an
+exception.
 """
 
 from __future__ import annotations
@@ -28,14 +29,15 @@ if TYPE_CHECKING:
 
     from pulsekit.treeherder.context import Context
 
-    # A JSON pointer, a message about its value, and a JSON Patch operation that corrects it and keeps the meaning.
+    # A JSON pointer, a message about its value, and a JSON Patch operation that corrects the value without changing its
+    # meaning.
     Breach: TypeAlias = tuple[str, str] | tuple[str, str, Mapping[str, Any]]
 
 __all__ = ["CHECKS", "STATES", "Reading"]
 
 STATES = ("unscheduled", "pending", "running", "completed")  # in the order in which a job passes them
 
-# For each state, the times of the job up to that state: one more than in the previous state.
+# For each state, the times that a job has in this state: one more than in the previous state.
 _DUE = {state: tuple(FIELDS)[:number] for number, state in enumerate(STATES)}
 _USUAL_TASK_ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}/[0-9]{1,9}\Z")  # the form of nearly every job
 _SUMMARY_LINK = "_errorsummary.log"
@@ -43,12 +45,12 @@ _UNPLAIN_RETRIES = {"success", "canceled", "superseded"}  # unlikely results of 
 
 
 class Reading:
-    """The parts of a job that rules read. A part that is missing, or has another type, is empty. No method raises.
+    """The parts of a job that rules read. A part that is missing, or has another type, is empty. No method raises errors.
 
     Attributes:
         job: the complete job.
         key: the routing key, or None if it is unknown.
-        context: what is known about the message besides its payload.
+        context: the properties of the message and of the Treeherder instance.
         state: the state if the schema allows it, otherwise empty.
         result: the result, or empty.
         logs: the logs that are objects, with their indexes.
@@ -143,7 +145,7 @@ def _key_mismatch(reading: Reading) -> Sequence[Breach]:
 
 
 def _result_early(reading: Reading) -> Sequence[Breach]:
-    # "unknown" is the schema's own result for a job that is not completed.
+    # "unknown" is the result of the schema for a job that is not completed.
     if reading.state in {"", "completed"} or reading.result in {"", "unknown"}:
         return ()
     return [("/result", f"{brief(reading.result)} is ignored while the job is {reading.state}")]

@@ -1,4 +1,4 @@
-"""What is known about a message besides its payload."""
+"""The context of a verdict: the properties of a message, and of the Treeherder instance."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["NOTHING", "Context"]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What is known about a message besides its payload. None means unknown.
+    """The properties of a message besides its payload, and of the Treeherder instance. None means unknown.
 
     Attributes:
         content_type: the property of the message; empty if the message has none.
@@ -31,7 +31,7 @@ class Context:
         repositories: whether each repository of Treeherder is active, by name.
         ingested: the projects in `PROJECTS_TO_INGEST` of the Treeherder instance. The instance stores only tasks of
             these projects.
-        today: the day on which Treeherder reads the job; by default today in UTC.
+        today: the day on which Treeherder reads the job. The default is today in UTC.
     """
 
     content_type: str | None = None

@@ -98,7 +98,7 @@ class Job:
         kind: the kind of job. Treeherder shows a failed "test" as testfailed, and other failed jobs as busted.
         state: the progress of the job.
         result: how the job ended. Treeherder ignores the result unless the state is "completed".
-        group: the symbol before the brackets around the jobs of a group; "?" for no group.
+        group: the symbol before the brackets around the jobs of a group, or "?" for no group.
         group_name: the full name of the group.
         chunk: the number of this part of a divided job, from 1.
         chunk_count: the number of parts.
@@ -107,7 +107,7 @@ class Job:
         is_retried: whether another run replaces this one.
         push_id: the number of the push (Mercurial) or of the pull request (Git).
         scheduled, started, completed_at: times with a time zone.
-        labels: the variants of the platform, such as "debug"; Treeherder's options.
+        labels: the variants of the platform, such as "debug". Treeherder calls them options.
         reason: why the job ran, such as "scheduled".
         product: the product that was built or tested, such as "firefox".
         build_machine, run_machine: the machines. If one is missing, Treeherder uses the other for both.

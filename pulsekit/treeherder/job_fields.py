@@ -1,6 +1,6 @@
 """The fields of a stored job in the form and order of Treeherder's panel, and its place in Treeherder's table.
 
-The job is a result of `pulsekit.treeherder.preview_job`. Texts are those of the publisher, not escaped.
+The job is a result of `pulsekit.treeherder.preview_job`. Texts of the publisher are not escaped.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class JobHead(NamedTuple):
 
     Attributes:
         platform: the platform and the options, which are the head of a row.
-        group: the symbol of the group, with the tier unless it is 1; empty if Treeherder does not draw the group.
+        group: the symbol of the group, with the tier unless it is 1. Empty if Treeherder does not draw the group.
         symbol: the symbol, or `?` if the job has none.
         status: the result of a completed job, else the state. It selects the colour.
     """

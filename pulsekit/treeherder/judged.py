@@ -61,14 +61,14 @@ def judge_subjects(
     tasks: TaskDefinition | TaskGraph | None = None,
     states: bool = False,
 ) -> Iterator[Judged]:
-    """Yield the verdicts on a document: several for a graph, none for the header, gap or trailer of a recording.
+    """Yield the verdicts on a document: several for a graph, and none for the header, gap or trailer of a recording.
 
     Args:
         judge: the judge of the stream.
         document: the document.
-        context: what is known about the message besides the document.
+        context: the properties of the message and of the Treeherder instance.
         tasks: a definition, or a graph of definitions, for messages without a definition.
-        states: whether a definition without a message is judged in each state, or only once.
+        states: whether a definition without a message is judged once for each state, or only once.
 
     Raises:
         InvalidPayload: Raised when a record cannot be read.

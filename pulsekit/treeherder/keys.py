@@ -31,8 +31,8 @@ def routing_key(job: Any, destination: str, rule: Rule | None = None, *, reserve
         job: the payload.
         destination: one or more words.
         rule: the rule by which the exchange is registered.
-        reserved: whether the registered projects end with the reserved word `_`, as in `autoland._`. By default, those
-            of the rule `any.project` do not.
+        reserved: whether the registered projects end with the reserved word `_`, as in `autoland._`. By default,
+            projects of the rule `any.project` do not.
 
     Raises:
         ConfigurationError: Raised when the destination is empty, has an empty word or a wildcard, or looks like several
@@ -81,8 +81,8 @@ def key_follows(key: str, project: str, rule: Rule | None = None) -> bool:
     Args:
         key: the routing key.
         project: the project of the job.
-        rule: the rule by which the exchange is registered. By default, a destination of one or more words comes first.
-            By `project.destination`, the project is the first word.
+        rule: the rule by which the exchange is registered. By default, the key begins with a destination of one or more
+            words. By `project.destination`, it begins with the project.
     """
     words = key.split(".")
     if rule is Rule.ANY_PROJECT:
@@ -97,7 +97,7 @@ def task_of(task_id: str) -> tuple[str, int] | None:
     """
     uuid, _, retry = task_id.partition("/")
     try:
-        # The usual form needs no `UUID`, which takes four times as long.
+        # The usual form is converted without `UUID`, which takes four times as long.
         bits = bytes.fromhex(uuid.replace("-", "")) if _UUID.match(uuid) else UUID(uuid).bytes
         return urlsafe_b64encode(bits).decode().rstrip("="), int(retry)
     except ValueError:

@@ -27,7 +27,7 @@ _REMEMBERED = 50_000  # jobs whose states are compared, at least; twice as many 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A rule that a job breaks, and the value that breaks it.
+    """A rule that a job breaks, and the value that breaks the rule.
 
     Attributes:
         rule: the name of the rule.
@@ -78,7 +78,7 @@ class Linter:
         self._reached_before: dict[str, int] = {}
 
     def begin(self) -> None:
-        """Start a new file: forget the states of all jobs."""
+        """Start a new file, and drop the states of all jobs."""
         self._reached, self._reached_before = {}, {}
 
     def lint(
@@ -91,13 +91,13 @@ class Linter:
     ) -> tuple[Finding, ...]:
         """Return the findings on a job, the most severe first. A payload that is not an object has none.
 
-        The method never raises because of the payload. It does not apply the schema.
+        No payload causes an exception. The schema is not applied.
 
         Args:
             job: plain JSON.
             key: the routing key, if it is known.
-            size: the largest possible size of the message in bytes. If it is given, most jobs need not be encoded.
-            context: what is known about the message besides the job; its routing key replaces `key`.
+            size: an upper limit of the size of the message in bytes. With it, most jobs need not be encoded.
+            context: the properties of the message and of the Treeherder instance. Its routing key replaces `key`.
         """
         if not isinstance(job, dict):
             return ()
@@ -131,7 +131,7 @@ class Linter:
 def lint_job(job: Any, key: str | None = None, *, off: Iterable[str] = ()) -> tuple[Finding, ...]:
     """Return the rules that a job breaks, the most severe first. The schema is not applied.
 
-    The function never raises because of the payload. For a file of jobs, use a `Linter`, which also compares states.
+    No payload causes an exception. For a file of jobs, use a `Linter`, which also compares states.
 
     Args:
         job: plain JSON.
@@ -145,7 +145,7 @@ def lint_job(job: Any, key: str | None = None, *, off: Iterable[str] = ()) -> tu
 
 
 def make_finding(rule: Rule, pointer: str, message: str, suggestion: Mapping[str, Any] | None = None) -> Finding:
-    """Return the finding for a rule that the value of a pointer breaks."""
+    """Return the finding for a rule that the value at a pointer breaks."""
     if suggestion is None:
         return _finding(rule, pointer, message)
     return Finding(rule.name, rule.severity, pointer, message, rule.hint, suggestion)

@@ -29,10 +29,10 @@ _NOT_DROPPING = [rule.name for rule in RULES if rule.severity is not Severity.DR
 
 
 class JobCheck(MessageCheck):
-    """A check that rejects the jobs that Treeherder drops. Rules of other severities are not applied.
+    """A check that refuses jobs that Treeherder drops. Rules of other severities are not applied.
 
     Args:
-        profile: `strict` also rejects malformed dates and URIs, which Treeherder accepts.
+        profile: `strict` also refuses malformed dates and URIs, which Treeherder accepts.
     """
 
     name = TODAY

@@ -59,7 +59,7 @@ def judge_document(judge: Judge, document: Document, context: Context) -> Placed
 
 
 def place_verdict(verdict: Verdict, document: Document | None, line: int | None = None) -> PlacedVerdict:
-    """Return a verdict with lines and columns of a document, or with one line for all if there is no document."""
+    """Return a verdict with the lines and columns of a document. Without a document, all have the given line."""
     if not (verdict.problems or verdict.findings):
         return PlacedVerdict(verdict)
     if document is None:

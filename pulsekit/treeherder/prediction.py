@@ -25,7 +25,7 @@ _ROUTE_WORDS = {
     "/origin/revision": "the fourth word of the route is the revision",
 }
 
-# For each field of a job, the place in the definition of the task from which Treeherder copies it.
+# For each field of a job, the place in the definition of the task from which Treeherder copies the field.
 _TASK_SOURCES = {
     "/owner": "/metadata/owner",
     "/timeScheduled": "/created",
@@ -54,7 +54,7 @@ class TaskPrediction:
         job: the job, in the form of `pulse-job`, or None if the handler drops the message. Links to artifacts are
             absent, because only the queue knows the artifacts.
         findings: the rules by which the handler drops the message, in the order in which it applies them.
-        assumptions: what the handler requests from other services, in a sentence each.
+        assumptions: what the handler requests from other services, one sentence for each request.
         task_at: the JSON pointer of the definition.
         run_at: the JSON pointer of the run, or empty.
         route_at: the JSON pointer of the route, or empty.
@@ -70,7 +70,7 @@ class TaskPrediction:
     labels_at: str = ""
 
     def hint(self, pointer: str) -> str:
-        """Return what a field of the job is in the task, for a problem without a hint."""
+        """Return a hint that names the field of the task from which a field of the job is copied."""
         return _ROUTE_WORDS.get(pointer) or f"Treeherder copies it to {pointer} of the job"
 
     def source(self, pointer: str) -> str:

@@ -1,6 +1,6 @@
 """A job in the form in which Treeherder's loader passes it to the database, with Treeherder's names.
 
-The database applies its limits later: only the owner is cut here, and missing values remain missing.
+The database applies its limits later. So only the owner is truncated, and missing values are not added.
 Source: `treeherder/etl/job_loader.py`.
 """
 
@@ -24,8 +24,8 @@ def stored_form(job: dict[str, Any], today: date | None = None) -> dict[str, Any
     The form is a copy: it shares no list or object with the job.
 
     Args:
-        job: a job that Treeherder accepts, after the loader cut its owner.
-        today: the day on which Treeherder reads the job; by default today.
+        job: a job that Treeherder accepts, after the loader truncated its owner.
+        today: the day on which Treeherder reads the job. The default is today.
     """
     display, links = job["display"], job.get("jobInfo", {}).get("links", [])
     run, build = job.get("runMachine"), job.get("buildMachine")

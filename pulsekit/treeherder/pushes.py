@@ -38,7 +38,7 @@ class PushResolution:
         branch: the branch, `tag` for a tag, or None for Mercurial and for pull requests.
         repository: Treeherder's repository; None if Treeherder drops the message, or the repositories are unknown.
         findings: the rule by which Treeherder drops the message, or none.
-        assumptions: what Treeherder requests from other services, in a sentence each.
+        assumptions: what Treeherder requests from other services, one sentence for each request.
     """
 
     url: str = ""
@@ -49,9 +49,9 @@ class PushResolution:
 
 
 def resolve_push(message: PushMessage, repositories: Mapping[str, bool] | None = None) -> PushResolution:
-    """Return the repository that a push belongs to, or the rule by which Treeherder drops the message.
+    """Return the repository to which a push belongs, or the rule by which Treeherder drops the message.
 
-    The function never raises because of the content of the message.
+    No content of a message causes an exception.
 
     Args:
         message: the message.

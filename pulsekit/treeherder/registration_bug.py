@@ -112,7 +112,7 @@ class Bug:
 
 
 def _code(text: str) -> str:
-    """Return a text as a code span of Markdown on one line, in which nothing is a link (CommonMark 0.31 §6.1)."""
+    """Return a text as a code span of Markdown on one line, which contains no links (CommonMark 0.31 §6.1)."""
     text = printable(text)
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     return f"{fence} {text} {fence}" if "`" in text else f"{fence}{text}{fence}"

@@ -47,7 +47,7 @@ class Repository:
 
 
 class Repositories(Mapping[str, bool]):
-    """The repositories of a Treeherder instance: a mapping of names to whether the repository is active.
+    """The repositories of a Treeherder instance: a mapping from the name of each repository to whether it is active.
 
     Args:
         repositories: all repositories, including inactive ones.
@@ -78,7 +78,7 @@ def read_repositories(*values: Any) -> Repositories:
     """Return the repositories of one or more values, such as both fixtures of Treeherder.
 
     Raises:
-        ConfigurationError: Raised when a value has another form, or a branch has no repository.
+        ConfigurationError: Raised when a value has none of these forms, or a branch has no repository.
     """
     found: dict[Any, Repository] = {}
     branches: list[dict[str, Any]] = []
@@ -123,7 +123,7 @@ def _read(entry: Any) -> tuple[Any, Repository]:
 
 
 def _key(value: Any) -> Any:
-    """Return a primary key, or None. With natural keys in the fixture, the key is the name."""
+    """Return a primary key, or None. If the fixture has natural keys, the key is the name."""
     return value if isinstance(value, int | str) else None
 
 

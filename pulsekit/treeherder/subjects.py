@@ -44,7 +44,8 @@ EXCHANGES = tuple(f"{_PREFIX}{state}" for state in _STATES)  # the exchanges tha
 _GITHUB = "exchange/taskcluster-github/v1/"
 _HG = "exchange/hgpushes/v1"
 PUSH_EXCHANGES = (_HG, f"{_GITHUB}push", f"{_GITHUB}pull-request")  # the exchanges of pushes that Treeherder binds
-# Other exchanges of services that publish neither jobs nor messages that Treeherder reads. A record of them is no job.
+# Other exchanges of services that publish neither jobs nor messages that Treeherder reads. A record of such an exchange
+# is not a job.
 _TASKCLUSTER = tuple(f"exchange/taskcluster-{name}/" for name in ("auth", "hooks", "notify", "queue", "worker-manager"))
 _PUSHES = (_GITHUB, "exchange/github-webhooks/", "exchange/landoprod/", "exchange/landostage/", "exchange/landodev/")
 _ANY_TASK = "A" * 22  # the slug id of the UUID of zeros
@@ -69,7 +70,8 @@ class TaskMessage:
         root_url: the root URL of the Taskcluster deployment.
         payload_at: the JSON pointer of the body in the text from which it was read.
         task_at: the JSON pointer of the definition in that text.
-        has_times: False for a message generated for a preview: its run has no times, and its task may have none.
+        has_times: False for a message that was generated for a preview. Its run has no times, and its task may have
+            none.
         content_type: the property of the message; empty if the message has none, or None if it is unknown.
     """
 
@@ -107,7 +109,7 @@ class TaskDefinition:
     task_at: str = ""
 
     def messages(self, root_url: str = ROOT_URL) -> Iterator[TaskMessage]:
-        """Yield the message of each exchange that Treeherder binds, as the queue publishes it, but without times.
+        """Yield the message of each exchange that Treeherder binds, in the form of the queue, but without times.
 
         Args:
             root_url: the root URL of the Taskcluster deployment.
@@ -238,7 +240,7 @@ def _message(value: Any, at: str, task: Any, task_at: str) -> Subject | None:
 
 
 def _content_type(record: dict[str, Any]) -> str | None:
-    """Return the content type of a record. The record of a delivery has all properties, another one may lack some."""
+    """Return the content type of a record. The record of a delivery has all properties. Other records may lack some."""
     properties = record.get("properties")
     kind = properties.get("content_type") if isinstance(properties, dict) else None
     return kind if isinstance(kind, str) else "" if record.get("received") is not None else None

@@ -165,7 +165,7 @@ def dropped(rule: str, pointer: str, message: str, hint: str = "") -> Finding:
         rule: the name of the rule.
         pointer: the JSON pointer of the value.
         message: the description of the finding.
-        hint: how to correct the message; by default the hint of the rule.
+        hint: how to correct the message. The default is the hint of the rule.
     """
     found = _ALL[rule]
     return Finding(found.name, found.severity, pointer, message, hint or found.hint)

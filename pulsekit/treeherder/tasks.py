@@ -5,8 +5,8 @@
     predicted.job              # the payload in the form of `pulse-job`, or None
     predicted.findings         # why Treeherder drops the message
 
-Treeherder's loader then treats the job as any other: `preview_job` and `lint_job` apply to it. Treeherder requests the
-definition of the task from the queue. No function raises because of the content of the message or definition.
+Treeherder's loader then treats the job like any other, so `preview_job` and `lint_job` apply to it. Treeherder requests
+the definition of the task from the queue. No content of a message or definition causes an exception.
 Source: `treeherder/etl/taskcluster_pulse/handler.py` and `parse_route.py` of Treeherder, as of August 2026.
 """
 
@@ -74,12 +74,11 @@ class _Run(NamedTuple):
 def predict_job(message: TaskMessage, ingested: Collection[str] | None = None) -> TaskPrediction:
     """Return the job that Treeherder creates from a message, or the rules by which it drops the message.
 
-    If several rules drop the message, Treeherder stops at the first rule. Once that is corrected, the next rule
-    applies.
+    If several rules drop the message, Treeherder stops at the first one. If this is corrected, the next rule applies.
 
     Args:
         message: the message, with the definition of its task.
-        ingested: the projects to which the Treeherder instance is limited; by default it has no limit.
+        ingested: the projects to which the Treeherder instance is limited. By default, it has no limit.
     """
     return _Handler(message, ingested).predict()
 
@@ -110,7 +109,7 @@ class _Handler:
         self._run_at = self._labels_at = ""
 
     def predict(self) -> TaskPrediction:
-        """Return the job, or the rules that drop the message in the order in which the handler applies them."""
+        """Return the job, or the rules that drop the message, in the order in which the handler applies them."""
         if self._message.exchange and self._message.exchange not in EXCHANGES:  # not bound
             self._check_exchange()
             return self._prediction(None, None)
@@ -189,7 +188,7 @@ class _Handler:
         raise DroppedError("message-incomplete", pointer, f"{described(slug)} is not the id of a task")
 
     def _check_branch(self, project: str) -> None:
-        """Apply the rule for GitHub projects of which Treeherder ignores tasks outside of the main branch."""
+        """Apply the rule for some GitHub projects, of which Treeherder ignores tasks outside of the main branch."""
         payload = self._in_task("payload")
         env = payload.get("env", {}) if isinstance(payload, dict) else None
         if not isinstance(env, dict):
@@ -211,7 +210,7 @@ class _Handler:
             raise DroppedError("project-mobile-branch", f"{at}/MOBILE_HEAD_REF", message)
 
     def _config(self) -> dict[str, Any]:
-        """Return `extra.treeherder`, which is valid."""
+        """Return the validated `extra.treeherder`."""
         extra = self._task.get("extra", {}) if isinstance(self._task, dict) else self._in_task("extra")
         if not isinstance(extra, dict):
             raise self._incomplete("/extra", f"{described(extra)} is not an object")
@@ -252,7 +251,7 @@ class _Handler:
             self._findings.append(dropped("exchange-unknown", "", message))
 
     def _run(self) -> _Run:
-        """Return the run of the message. A task that is only defined has no run, which Treeherder counts as run 0."""
+        """Return the run of the message. A task that is only defined has no run. Treeherder counts this as run 0."""
         kind = self._message.exchange.removeprefix(_PREFIX)
         if kind == "defined":
             return _Run(kind, 0, {"state": "unscheduled"}, None)

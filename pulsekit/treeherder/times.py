@@ -1,6 +1,6 @@
 """Read times as Treeherder does: in any form, in UTC if they have no time zone, and in whole seconds.
 
-Treeherder parses times with dateutil, which fills in missing parts from the current day: `10:00` is 10:00 of that day.
+Treeherder parses times with dateutil, which takes missing parts from the current day: `10:00` is 10:00 of this day.
 For the usual forms, the standard library returns the same result, and dateutil parses all other forms.
 Source: `treeherder/etl/job_loader.py`, https://dateutil.readthedocs.io/en/stable/parser.html.
 """
@@ -31,7 +31,7 @@ class Moment(NamedTuple):
     Attributes:
         seconds: the seconds since 1970 in UTC, without a fraction.
         zoned: whether the text has a time zone. Without it, the time is UTC.
-        complete: whether the text has year, month and day. Missing parts are from the day on which it is read.
+        complete: whether the text has year, month and day. Missing parts are from the day on which the time is read.
     """
 
     seconds: int
@@ -49,7 +49,7 @@ def read_time(text: str, today: date | None = None) -> Moment | None:
 
     Args:
         text: the time.
-        today: the day on which Treeherder reads the time; by default today's date in UTC.
+        today: the day on which Treeherder reads the time; the default is today in UTC.
     """
     if match := _USUAL.match(text):
         return _usual_time(text, zoned=match[1] is not None)

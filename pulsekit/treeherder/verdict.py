@@ -4,10 +4,11 @@
     judge(message).findings                   # also looks at content type, encoding and routing key
     judge(body, context=Context(content_type="text/plain"))
 
-Commands, publishers, consumers and the stand-in for Treeherder all call this module, so their verdicts are the same.
-The steps are those of Treeherder's loader: decode the body as kombu does (`bodies`), cut an owner of more than 50
-characters, apply the schema, and apply the rules beyond it (`rules`). A job without an owner is dropped before the
-schema is applied. Source: `treeherder/etl/job_loader.py`, `treeherder/etl/schema.py`. This module does no I/O.
+Commands, publishers, consumers and the stand-in for Treeherder call this module, so their verdicts are the same.
+The steps are those of Treeherder's loader: decode the body as kombu does (`bodies`), truncate an owner of more than 50
+characters, apply the schema, and apply the rules that are not in the schema (`rules`). A job without an owner is
+dropped before the schema is applied. Source: `treeherder/etl/job_loader.py`, `treeherder/etl/schema.py`. This module
+does no I/O.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ class Verdict:
     def job(self) -> dict[str, Any] | None:
         """The stored job: `{"job": {…}, "superseded": […], "revision": …}`, or None if Treeherder does not store it.
 
-        The names are Treeherder's; times are seconds since 1970 in UTC. The payload is not changed.
+        The names are Treeherder's. Times are seconds since 1970 in UTC. The payload is not changed.
         """
         if self.outcome != "stored" or self._payload is None:  # a push has no job
             return None
@@ -142,7 +143,7 @@ class Judge:
         self._known: KnownTasks | None = None  # the tasks that were judged in this context
 
     def begin(self) -> None:
-        """Start a new stream: forget the states of all jobs."""
+        """Start a new stream, and drop the states of all jobs."""
         self._linter.begin()
         if self._of_tasks is not None:
             self._of_tasks.begin()
@@ -150,14 +151,14 @@ class Judge:
     def judge(
         self, subject: Any, context: Context | None = None, *, size: int | None = None, most: int = MOST_PROBLEMS
     ) -> Verdict:
-        """Return the verdict on a job. The method never raises because of the subject.
+        """Return the verdict on a job. No subject causes an exception.
 
         Args:
             subject: the body of a message as bytes, a decoded payload, a `Message` or a `Record`, or a `TaskMessage` or
                 `PushMessage`. Properties of a message or record replace those of the context.
-            context: what is known about the message besides the subject; by default nothing.
-            size: the largest possible size of the body in bytes, if it is known.
-            most: the largest number of problems to collect. A payload can have millions.
+            context: the properties of the message and of the Treeherder instance. By default, they are unknown.
+            size: an upper limit of the size of the body in bytes, if it is known.
+            most: the maximum number of problems to collect. A payload can have millions.
         """
         context = context or NOTHING
         if type(subject) is not dict:
@@ -184,7 +185,7 @@ class Judge:
         self, payload: Any, context: Context, findings: tuple[Finding, ...], size: int | None, most: int
     ) -> Verdict:
         problems = self._problems(payload, context.profile, most)
-        # `is_valid` instead of another list of problems, which would double the time of an invalid job.
+        # Use `is_valid`, because another list of problems would double the time of an invalid job.
         refused = bool(problems) and not self._schema.is_valid(with_cut_owner(payload), "treeherder")
         if size is None and not problems:
             try:
@@ -283,18 +284,18 @@ class Judge:
         return self._of_tasks
 
     def _problems(self, payload: Any, profile: Profile, most: int) -> tuple[Problem, ...]:
-        """Return the violations of the schema, after the owner was cut as the loader does."""
+        """Return the violations of the schema, after the owner was truncated as by the loader."""
         if self._schema.is_valid(payload, profile):
             return ()
         return self._schema.problems(with_cut_owner(payload), profile, most=most)
 
 
 def judge(subject: Any, *, context: Context | None = None, off: Iterable[str] = ()) -> Verdict:
-    """Return the verdict on a single job. The function never raises because of the subject.
+    """Return the verdict on a single job. No subject causes an exception.
 
     Args:
         subject: the body of a message as bytes, a decoded payload, a `Message` or a `Record`.
-        context: what is known about the message besides the subject; by default nothing.
+        context: the properties of the message and of the Treeherder instance. By default, they are unknown.
         off: names of rules that are not applied.
 
     Raises:
@@ -305,12 +306,12 @@ def judge(subject: Any, *, context: Context | None = None, off: Iterable[str] = 
 
 @lru_cache(16)
 def _single(off: frozenset[str]) -> Judge:
-    """Return a judge of single jobs, which does not compare or remember states."""
+    """Return a judge of single jobs, which does not compare or store states."""
     return Judge({*off, "state-backwards"})
 
 
 def preview_job(job: Any) -> dict[str, Any]:
-    """Return the job in the form in which Treeherder stores it; `Verdict.job` is the same.
+    """Return the job in the form in which Treeherder stores it. `Verdict.job` is the same.
 
     Args:
         job: plain JSON.
@@ -326,7 +327,7 @@ def preview_job(job: Any) -> dict[str, Any]:
 
 
 def with_cut_owner(payload: Any) -> Any:
-    """Return a payload as the loader passes it to the schema: an owner of more than 50 characters is cut to 49."""
+    """Return the payload to which the loader applies the schema: an owner of more than 50 characters is cut to 49."""
     if isinstance(payload, dict) and isinstance(owner := payload.get("owner"), str) and len(owner) > OWNER_MAX:
         return payload | {"owner": owner[:OWNER_CUT]}
     return payload
@@ -383,7 +384,7 @@ def _decoded(subject: Any, context: Context) -> Any:
 
 
 def _moved(one: MovedT, pointer: str) -> MovedT:
-    """Return a problem or finding with another pointer. A suggestion for the same value gets this pointer, too."""
+    """Return a problem or finding with another pointer. A suggestion for the same value also gets this pointer."""
     suggestion = one.suggestion
     if suggestion is not None:
         suggestion = {**suggestion, "path": pointer} if suggestion.get("path") == one.pointer and pointer else None
@@ -391,7 +392,7 @@ def _moved(one: MovedT, pointer: str) -> MovedT:
 
 
 def _described(message: Message | Record, context: Context, *, complete: bool) -> Context:
-    """Return the context with the properties of a message. If the properties are complete, an absent one is empty."""
+    """Return the context with the properties of a message. If these are complete, an absent property is empty."""
     properties, compression = message.properties, message.headers.get(_COMPRESSION)
     kind, encoding = properties.content_type, properties.content_encoding
     if complete:
