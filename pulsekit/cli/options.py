@@ -77,7 +77,7 @@ def duration(*names: str, help: str) -> Any:  # noqa: A002 - the name that typer
 def project_option(option: Callable[..., Any] = typer.Option) -> Any:
     """Return `--project`. Pass `repeatable` if the command accepts several."""
     return option(
-        "-p", "--project", metavar="PROJECT", help="Project on Treeherder: autoland. To register it: autoland._."
+        "-p", "--project", metavar="PROJECT", help="Project on Treeherder: autoland. For a registration: autoland._."
     )
 
 

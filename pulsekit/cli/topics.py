@@ -65,7 +65,7 @@ RECORD: Rows = (
 
 RECORD_OF_TAIL: Rows = (
     ("size", "the bytes of the body", ""),
-    ("bindings", "the bindings of this tail that matched the message", ""),
+    ("bindings", "the bindings of this command that matched the message", ""),
     (
         "valid, problem",
         "whether the payload is valid, or null without a schema for the exchange; the first error",
@@ -83,7 +83,7 @@ RECORD_LINES: Rows = (
     ),
     (
         "trailer",
-        "the last line of a recording: the number of messages, and a SHA-256 digest of all lines before",
+        "the last line of a recording: the number of messages, and a SHA-256 digest of all previous lines",
     ),
     ("rate", "a report of tail --rate"),
 )
@@ -100,7 +100,7 @@ FILTERS: Rows = (
 
 
 _PLACES = """\
-The value of a setting is from the first of these places that has one: an option, the environment, pulsekit.yml,
+A setting is read from the first of these places that has it: an option, the environment, pulsekit.yml,
 ~/.config/pulsekit/config.yml."""
 _PROJECT_FILE = """\
 pulsekit.yml belongs to a project. Commands read it from the current folder, or else from the nearest parent folder that
@@ -109,14 +109,12 @@ these keys, each with its default in parentheses:"""
 _USER_FILE = """\
 ~/.config/pulsekit/config.yml belongs to you. This file may have the same keys, and a login:"""
 _LOGINS = """\
---login NAME uses the login NAME under logins. A login under logins has the first five of these keys. Because --login is
-an option, it has priority over PULSE_URL, PULSE_USER and PULSE_PASSWORD. The command prints which of these variables it
-ignores. --url and --login
-cannot be combined."""
+--login NAME uses the login NAME under logins. Each login under logins has the first five of these keys. Because --login
+is an option, it has priority over PULSE_URL, PULSE_USER and PULSE_PASSWORD. The command prints which of these variables
+it ignores. --url and --login cannot be combined."""
 _RECORDS = """\
-tail, 'queue peek' and 'queue take' write one record per line, and so do recordings. publish, validate, preview, match,
-'bindings
---keys' and replay read records."""
+tail, 'queue peek' and 'queue take' write one record per line. Recordings have the same format. publish, validate,
+preview, match, 'bindings --keys' and replay read records."""
 _EXPRESSIONS = """\
 An expression is JMESPath (https://jmespath.org) over the record, see 'pulsekit help records'. Quote an expression,
 because

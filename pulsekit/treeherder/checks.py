@@ -45,7 +45,7 @@ _UNPLAIN_RETRIES = {"success", "canceled", "superseded"}  # unlikely results of 
 
 
 class Reading:
-    """The parts of a job that rules read. A part that is missing, or has another type, is empty. No method raises errors.
+    """The parts of a job that rules read. A missing part, or one of another type, is empty. No method raises an error.
 
     Attributes:
         job: the complete job.

@@ -74,15 +74,15 @@ def command(
 ) -> int:
     """Expand registrations into Treeherder's bindings. Compare two registrations, or find mistakes in a registration.
 
-    FILE is YAML, JSON, the block of Treeherder's documentation, or lines of exchange.key:key. Without FILE, read stdin,
+    FILE is YAML, JSON, Python as in Treeherder's documentation, or lines of exchange.key:key. Without FILE, read stdin,
     else PULSE_DATA_INGESTION_SOURCES, else the registrations of the configuration.
 
     For an EXCHANGE of the catalogue, such as task-failed, show one binding. With --field and --route, show one binding
     for each combination of values. For a LINK of Pulse Inspector, show the bindings in the link.
 
     With --routing-key or --keys, show how many messages each binding matches. Together with --diff, show how many
-    messages would start or stop arriving. Together with --lint, report a binding with fewer words than the shortest of
-    these keys as one that can never match.
+    messages would start or stop arriving. Together with --lint, report bindings with fewer words than the shortest of
+    these keys, because they can never match.
 
     Exit code: 1 if --lint finds a binding that can never match, else 0.
     """

@@ -73,7 +73,7 @@ def command(
         str,
         typer.Argument(
             metavar="MODULE:OBJECT",
-            help="The handler, a pulsekit.Worker, or a list of workers; or FILE.py:OBJECT.",
+            help="A handler, a pulsekit.Worker, or a list of workers, in a module or in FILE.py.",
         ),
     ],
     listen: Annotated[

@@ -55,8 +55,8 @@ def command(
     With --live, doctor creates and publishes nothing. You can attach the output to a public bug: it contains no user
     name, and no address or host other than Pulse's.
 
-    With --config, doctor does not connect. For each setting, it shows the value; the option, variable or line of a file
-    that the value is from; and the places whose value is not used.
+    With --config, doctor does not connect. For each setting, it shows the value and the source of the value: an option,
+    a variable, or a line of a file. It also shows the sources whose values are not used.
 
     Exit code: 0 if all checks passed, else that of the first failed check: 2 configuration, 4 network, 5 refused by the
     broker.

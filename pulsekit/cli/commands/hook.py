@@ -63,13 +63,13 @@ def command(
     violates triggerSchema. template-error: the template fails. declined: the template creates no task. fires: the task
     is shown.
 
-    At the end, a summary of each hook is shown. If the time is known at which a message was received, templates use it
-    as the current time.
+    At the end, a summary of each hook is shown. If a record has the time at which the message was received, templates
+    use it as the current time.
 
     A message is a record of tail, or a payload. For a payload, the bindings are not checked. A recording can be
-    compressed. Rendering needs the package json-e, the extra "hooks".
+    compressed. Rendering needs the package json-e, which the extra "hooks" installs.
 
-    Exit code: 0 if each hook is correct and the hooks create as many tasks as --expect requires. 1 if not, or if a
+    Exit code: 0 if each hook is correct and the hooks create as many tasks as --expect requires. Otherwise 1, also if a
     template fails or a message cannot be read.
     """
     check_installed()

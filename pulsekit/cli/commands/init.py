@@ -26,7 +26,7 @@ def command(
     project: Annotated[str, project_option()] = "autoland",
     force: Annotated[bool, force_option("Replace existing files.")] = False,
 ) -> int:
-    """Write pulsekit.yml, and job.yml, a valid job with a comment on every field, into the current folder.
+    """Write pulsekit.yml and job.yml into the current folder. job.yml is a valid job with a comment on every field.
 
     init also writes pulsekit.schema.json, with which your editor completes and checks pulsekit.yml.
 

@@ -66,8 +66,8 @@ def command(
     """Show messages in the browser, as they arrive or from a recording.
 
     The page is served on 127.0.0.1 until Ctrl-C. The command prints the address of the page, with a token that can be
-    used once. The command uses a private temporary queue; other consumers are not affected. It keeps the last 10,000
-    messages, of at most 64 MiB.
+    used once. The command uses a private temporary queue; other consumers are not affected. It stores the last 10,000
+    messages, in at most 64 MiB.
 
     In the page, you can change the bindings at any time, and filter, pause and download messages. For each message, the
     page shows whether the message is valid, what Treeherder does with it, and which bindings match. The page also shows

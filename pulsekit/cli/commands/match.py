@@ -92,9 +92,9 @@ def command(
     the bindings of the record's exchange.
 
     The bindings are from --binding, as PATTERN or EXCHANGE:PATTERN, and from --registration. Without these options, the
-    bindings are from the configuration. If the configuration has no bindings, they are those of the example in
-    Treeherder's documentation, under each of the three rules that Treeherder has used. For a known EXCHANGE without a
-    PATTERN, such as task-failed, --field and --route make the pattern.
+    bindings are from the configuration. If the configuration has none, match uses the example in Treeherder's
+    documentation, expanded by each of the three rules that Treeherder has used. For a known EXCHANGE without a PATTERN,
+    such as task-failed, --field and --route make the pattern.
 
     Exit code: 0 if a binding matches every key, else 1.
     """

@@ -64,8 +64,8 @@ def command(
 
     On a terminal, preview draws the platform, group and symbol of each job in the colour of the result. It also shows
     the details of up to 3 jobs. As NDJSON, preview writes one line for each job: the outcome, the findings of the
-    linter, and the values that Treeherder stores, with the names in Treeherder's loader. A record of tail is shown as
-    the job in its payload.
+    linter, and the values that Treeherder stores, with the names that Treeherder's loader uses. For a record of tail,
+    preview shows the job in its payload.
 
     A file can also contain Taskcluster tasks. A message with its task is {"message": …, "task": …}. For a task
     definition without a message, preview shows one job for each state, from defined to exception. For a

@@ -64,8 +64,8 @@ def command(
 ) -> int:
     """Check a registration, and write the bug that asks Treeherder to bind your exchange.
 
-    On a terminal, register asks for each value that no option sets. It sends nothing: it prints a link that opens
-    Bugzilla's form with the text.
+    On a terminal, register asks for each value that no option sets. register sends nothing. It prints a link that opens
+    Bugzilla's form with the text of the bug.
 
     By default, the exchange and the destinations are those of pulsekit.yml. --write stores the registration in
     pulsekit.yml and keeps the comments of the file. Other commands use this registration with --target.

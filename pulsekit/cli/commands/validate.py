@@ -73,7 +73,7 @@ def command(
     assignments: SetOption = None,
     removals: UnsetOption = None,
     migrate: Annotated[
-        bool, typer.Option("--migrate", help="Write jobs in the current form. They may be from 2016 to April 2026.")
+        bool, typer.Option("--migrate", help="Convert jobs of 2016 to April 2026 to the current form.")
     ] = False,
     most: Annotated[
         int | None,
@@ -92,7 +92,7 @@ def command(
     --migrate writes one line for each job that is valid and that Treeherder would not drop. It prints the problems of
     the other jobs on stderr.
 
-    Taskcluster tasks, task graphs and pushes have the same verdict as in preview.
+    validate also checks Taskcluster tasks, task graphs and pushes, see preview.
 
     Exit code: 0 if all jobs are valid, 1 if a job is invalid, cannot be read, or would be dropped or shown incorrectly.
     """

@@ -81,7 +81,7 @@ def show(
     these messages.
 
     With --registration, the bindings that PulseGuardian lists are compared with the bindings of the registrations.
-    --prune shows the stale bindings, asks, and unbinds them.
+    --prune shows the stale bindings, asks for confirmation, and unbinds them.
 
     Exit code: 5 if the queue does not exist.
     """
@@ -119,10 +119,10 @@ def peek(
 ) -> int:
     """Show the first messages of a queue, and leave them in the queue.
 
-    While peek reads these messages, consumers do not receive them. Then the broker returns the messages to their former
-    positions, and marks them as redelivered. A quorum queue removes a message that is returned more often than its
-    delivery limit. Once a message has been returned half as many times as the limit allows, peek refuses the queue for
-    the rest of the day (UTC), unless --force is given.
+    While peek reads these messages, consumers do not receive them. Afterwards, the broker returns the messages to their
+    former positions, and marks them as redelivered. A quorum queue removes a message that is returned more often than
+    its delivery limit. Once a message has been returned half as many times as the limit allows, peek refuses the queue
+    for the rest of the day (UTC), unless --force is given.
     """
     from pulsekit.cli.commands.queue.messages import peek as look
 

@@ -106,7 +106,7 @@ def command(
     ] = None,
     queue: QueueOption = None,
     keep: Annotated[
-        float | None, duration("--keep", help="Time that --queue stays after tail stops. [default: 1h]")
+        float | None, duration("--keep", help="Time until the broker deletes --queue after tail stops. [default: 1h]")
     ] = None,
     queue_type: QueueTypeOption = None,
     resume: Annotated[
@@ -128,8 +128,8 @@ def command(
     Without EXCHANGE, tail uses the exchange and the destinations of pulsekit.yml. If the broker refuses some bindings,
     tail prints the refused bindings, continues with the others, and exits with 3.
 
-    For known exchanges, --field and --route make the pattern. If --field names a field several times, one of the values
-    must match. '--schema auto' selects the schema of the catalogue for each exchange.
+    For known exchanges, --field and --route make the pattern. If --field is given several times for a field, one of the
+    values must match. '--schema auto' selects the schema of the catalogue for each exchange.
 
     --filter and --query are expressions over the record that '-o ndjson' writes. Only selected messages are shown,
     recorded and counted. With --schema, each message is marked as valid or invalid.
