@@ -32,12 +32,12 @@ _CORPUS = _CHECKOUT.parent / "shared" / "corpus"
 _MUST_HAVE_RABBITMQ = (
     os.environ.get("CI") == "true"
     or os.environ.get("PULSEKIT_REQUIRE_RABBITMQ") == "1"
-    or bool(os.environ.get("PULSEKIT_TEST_RABBITMQ_ROOT"))  # a skip would hide that the folder is wrong
+    or bool(os.environ.get("PULSEKIT_TEST_RABBITMQ_ROOT"))  # a skip would hide a wrong folder
 )
 _MARKED_BY_FIXTURE = ("rabbitmq", "corpus")
 _LEFT = pytest.StashKey[list[str]]()
 
-# No deadline: a machine of CI stops for a moment now and then. No database: a test run depends on its seed alone.
+# No deadline, because a CI machine may stop for a moment. No database, so that a test run depends only on its seed.
 hypothesis.settings.register_profile("pulsekit", deadline=None, database=None)
 hypothesis.settings.load_profile("pulsekit")
 
@@ -85,7 +85,7 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError("Python 3.11 has no eager tasks")
         config.pluginmanager.register(_OnLoop(loop))
     # A shell starts a background job with SIGINT ignored, and nohup starts a command with SIGHUP ignored. A child
-    # process would inherit that; a signal with a handler has its default effect in a child process.
+    # process would inherit this. A signal with a handler has its default effect in a child process.
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, lambda *_: None)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
@@ -95,7 +95,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)  # once all fixtures are torn down
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run if a process of it still exists, or if one of a worker did at the end of the worker."""
+    """Fail the run if one of its processes still exists, or existed at the end of a worker."""
     left = session.config.stash.setdefault(_LEFT, [])
     left += running_children()
     if hasattr(session.config, "workeroutput"):  # this is a worker
@@ -106,7 +106,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Keep what a worker of pytest-xdist left behind, for the report."""
+    """Store the leftover processes of a worker of pytest-xdist for the report."""
     node.config.stash.setdefault(_LEFT, []).extend(getattr(node, "workeroutput", {}).get("left", ()))
 
 
@@ -131,7 +131,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _tested() -> Path:
-    """Find the package that `import pulsekit` would load, without importing it."""
+    """Return the folder of the package that `import pulsekit` would load, without importing it."""
     spec = find_spec("pulsekit")
     if spec is None or spec.origin is None:
         raise pytest.UsageError("there is no pulsekit to test: use nox, or `python -m pytest` in the checkout")
@@ -148,7 +148,7 @@ def _children_end_with_their_test() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Hide the developer's account: no test may ever reach the real Pulse."""
+    """Hide the developer's account, so that no test can reach the real Pulse."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name == "CI" or name.startswith("PULSE_")]:
             patch.delenv(name)
@@ -159,7 +159,7 @@ def _no_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def rabbitmq() -> Iterator[RabbitMQ]:
-    """A real RabbitMQ for the whole run; each test uses another user."""
+    """A real RabbitMQ for the whole run. Each test uses another user."""
     missing = lacking()
     if missing and _MUST_HAVE_RABBITMQ:
         pytest.fail(missing, pytrace=False)
@@ -186,7 +186,7 @@ def sandbox() -> Iterator[SandboxBroker]:
 
 @pytest.fixture(params=["sandbox", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
 def broker(request: pytest.FixtureRequest) -> RabbitMQ | SandboxBroker:
-    """Each broker in turn; a client of Pulse should not see a difference."""
+    """Each broker in turn. A client of Pulse should not see a difference."""
     named: RabbitMQ = request.getfixturevalue(request.param)
     return named
 
@@ -252,7 +252,7 @@ def admin_url(rabbitmq: RabbitMQ) -> str:
 
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
-    """An authority that issues certificates; only a client that names its file trusts it."""
+    """An authority that issues certificates. Only clients that name its file trust it."""
     return trustme.CA()
 
 

@@ -1,4 +1,4 @@
-"""The channels below aiormq: exact outcomes, complete deliveries, few writes. The test plays the broker, with pamqp."""
+"""The channels below aiormq: exact outcomes, complete deliveries, few writes. The test is the broker, with pamqp."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CHANNEL, FRAME_MAX = 5, 4096
 
 
 class Transport(asyncio.Transport):
-    """Keep what is written."""
+    """Store the written bytes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -170,7 +170,8 @@ def test_each_message_gets_its_outcome_for_answers_in_any_order(
         for message, (_, _, _, taken) in zip(messages, plan, strict=True):
             assert len(message.outcomes) == 1
             assert (message.outcomes[0][0] is Outcome.REFUSED) == (not taken)
-        # Of messages with equal keys and ids, the oldest are reported as returned: as many as were not routed.
+        # Of messages with equal keys and ids, the oldest are reported as returned. Their number is that of unrouted
+        # messages.
         for same in {(key, message_id) for key, message_id, _, _ in plan}:
             sent = [entry for entry in plan if entry[:2] == same]
             back = sum(not routed for _, _, routed, _ in sent)

@@ -1,4 +1,4 @@
-"""The supervised connection: what it does when the broker stops, blocks, moves, or answers differently later."""
+"""The connection: its states when the broker stops, blocks, changes its address, or changes its answers."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ async def test_a_peer_without_data_for_two_heartbeats_is_dead(
         publisher = pulse.publisher(exchange)
         await publisher.open()
         proxy.black_hole()
-        # aiormq would wait for more than three, and end what waits by CancelledError.
+        # aiormq would wait for more than three heartbeats, and raise CancelledError in waiting calls.
         other, pending = pulse.publisher(exchange), asyncio.ensure_future(publisher.publish({}, "k"))
         await other.open()
         receipt = await pending
@@ -101,7 +101,7 @@ async def test_a_peer_without_data_for_two_heartbeats_is_dead(
 
 
 def test_a_dead_peer_is_noticed_in_time_to_resend() -> None:
-    most = 2.5 * parse_url("amqps://u:p@h").heartbeat  # two heartbeats, and the time between two looks
+    most = 2.5 * parse_url("amqps://u:p@h").heartbeat  # two heartbeats, and the time between two checks
     assert most + Backoff().first < PUBLISH_TIMEOUT
 
 
@@ -226,7 +226,7 @@ async def test_every_address_of_a_name_is_tried(user: PulseUser, monkeypatch: py
 
     def getaddrinfo(host: str, *_: object, **__: object) -> list[object]:
         assert host == "cluster.example"
-        unknown = (250, socket.SOCK_STREAM, 6, "", ("::1", port))  # as IPv6 is to a machine that has none
+        unknown = (250, socket.SOCK_STREAM, 6, "", ("::1", port))  # like an IPv6 address on a machine without IPv6
         found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", one)) for one in (closed, closed, port)]
         return [unknown, *found]
 
@@ -236,7 +236,7 @@ async def test_every_address_of_a_name_is_tried(user: PulseUser, monkeypatch: py
 
 
 async def answers(steps: list[bytes], then: asyncio.Event | None = None, last: bytes | None = b"") -> asyncio.Server:
-    """Serve: after each thing that a client sends, the next answer; and after an event the last one, or the end."""
+    """Send the next answer after each message of a client. After an event, send the last answer, or close."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
@@ -586,7 +586,7 @@ async def test_a_login_refused_after_a_reconnect_asks_for_the_password_again(
         connection = Connection(broker, name="publisher", on_state=states, backoff=Backoff(first=0.01, most=0.01))
         connection.start(tasks)
         await connection.link()
-        # What PulseGuardian does on a change of password: the user is made anew, and its connections end.
+        # To change a password, PulseGuardian deletes and creates the user, and the user's connections end.
         name = f'<<"{user.name}">>'
         rabbitmq.eval(
             f'rabbit_auth_backend_internal:change_password({name}, <<"n3w-password">>, {name})',
@@ -615,7 +615,7 @@ async def test_a_login_that_stays_refused_ends_the_connection_with_an_error(rabb
 
 
 def forbid(rabbitmq: RabbitMQ, user: PulseUser) -> None:
-    """Do the step between two steps of a change of password: the user exists again, without permissions."""
+    """Do the middle step of a change of password: the user exists again, but has no permissions."""
     name = f'<<"{user.name}">>'
     rabbitmq.eval(
         f'rabbit_auth_backend_internal:clear_permissions({name}, <<"/">>, {name})',

@@ -1,4 +1,4 @@
-"""Our frames, compared with those of pamqp."""
+"""The frames of pulsekit, compared with those of pamqp."""
 
 from __future__ import annotations
 
@@ -111,10 +111,10 @@ def test_a_publish_is_read_correctly_by_pamqp(
 
 @given(PROPERTIES, HEADERS, st.integers(0, 2**40))
 def test_a_header_by_pamqp_is_read_correctly(properties: Properties, headers: dict[str, Any], size: int) -> None:
-    headers = dict.fromkeys(headers, "text")  # pamqp cuts a float to half its bits
+    headers = dict.fromkeys(headers, "text")  # pamqp writes a float with half of its bits
     values = asdict(properties)
     values["message_type"] = values.pop("type")
-    # pamqp leaves an empty text out, which is as if it were not there.
+    # pamqp omits an empty text, which has the same meaning as a missing one.
     values = {name: value for name, value in values.items() if value != ""}
     theirs = ContentHeader(properties=commands.Basic.Properties(headers=headers or None, **values), body_size=size)
     found, found_headers = read_properties(theirs.marshal())
@@ -129,7 +129,7 @@ def test_a_malformed_content_header_is_an_error_with_a_message(data: bytes) -> N
     try:
         read_properties(bytes(12) + data)
     except pulsekit.InvalidMessage as error:
-        assert "cannot be read" in str(error)  # noqa: PT017 - most of them are, but some mean something
+        assert "cannot be read" in str(error)  # noqa: PT017 - most frames cannot be read, but some are valid
 
 
 @given(st.binary(max_size=300), HEADERS, st.integers(60, 400), st.integers(0, 700), st.binary(max_size=9))

@@ -1,4 +1,4 @@
-"""Field tables, compared with pamqp for all types that it reads, too."""
+"""Field tables, compared with pamqp for all types that pamqp can read."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_a_malformed_table_is_an_error_with_a_message(content: bytes) -> None:
 @pytest.mark.parametrize(("depth", "readable"), [(64, True), (65, False), (18_000, False)])
 @pytest.mark.parametrize("letter", ["A", "F"])
 def test_nesting_is_limited(letter: str, depth: int, readable: bool) -> None:
-    # From the inside out would be quadratic; the lengths are known.
+    # Writing from the inside out would take quadratic time, so the lengths are computed first.
     name = b"" if letter == "A" else b"\x00"
     size = 5 + len(name)
     levels = [name + letter.encode() + struct.pack(">I", size * (depth - 1 - level)) for level in range(1, depth)]
@@ -138,7 +138,7 @@ def test_nesting_is_limited(letter: str, depth: int, readable: bool) -> None:
 
 
 class Watched(bytes):
-    """Count the bytes that are copied out of it."""
+    """A `bytes` that counts the bytes copied out of it."""
 
     copied = 0
 

@@ -63,7 +63,7 @@ VALUES = [
 
 
 def refusal(folder: Path, *, project: Any = None, user: Any = None) -> str:
-    """Return the message of the error for these files, empty if they are read."""
+    """Return the message of the error for these files, or an empty text if they can be read."""
     (folder / "pulsekit").mkdir(exist_ok=True)
     (folder / "pulsekit.yml").write_text(json.dumps(project))
     (folder / "pulsekit" / "config.yml").write_text(json.dumps(user))

@@ -1,4 +1,4 @@
-"""Which configuration file is read, and where an error in it is."""
+"""The selection of the configuration file, and the position of errors in it."""
 
 from __future__ import annotations
 

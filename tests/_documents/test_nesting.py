@@ -1,4 +1,4 @@
-"""The limit on nesting: one for all documents, on every Python and at every depth of the stack."""
+"""The limit on nesting: the same for all documents, versions of Python and depths of the stack."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=6,
 )
-# Texts that are nearly JSON, or only for one of the two readers.
+# Texts that are nearly JSON, or that only one of the two readers accepts.
 PIECES = st.sampled_from(
     [
         *'[]{},:"\\-0.e+ \n\x00\ufeffé\u2028',
@@ -124,7 +124,7 @@ def test_encoded_payloads_are_canonical_and_read_by_the_standard_library(value: 
         body = encode_payload(value)
         read = read_canonical(body)
     except (ValueError, pulsekit.InvalidMessage):
-        return  # NaN, or nothing that all readers agree on
+        return  # NaN, or a text that the readers read differently
     assert repr(read) == repr(json.loads(body))
 
 

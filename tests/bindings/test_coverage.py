@@ -17,7 +17,7 @@ def written(words: tuple[str, ...]) -> str:
 
 
 def all_patterns(alphabet: str, most: int) -> list[str]:
-    """Every pattern of a number of words, with the empty word among them; a single empty word is the empty pattern."""
+    """Every pattern of a number of words, including empty words. A single empty word is the empty pattern."""
     return list(dict.fromkeys(written(words) for size in range(most + 1) for words in product(alphabet, repeat=size)))
 
 
@@ -128,7 +128,7 @@ def test_coverage_of_longer_patterns_equals_a_search(wider: str, narrower: str) 
 
 @given(pattern=longer, data=st.data())
 def test_a_narrowed_pattern_stays_covered(pattern: str, data: st.DataObject) -> None:
-    """Random pairs rarely cover one another, so these are constructed to."""
+    """Random pairs rarely cover one another, so these pairs are constructed."""
     words = []
     for word in pattern.split(".") if pattern else []:
         some = st.lists(st.sampled_from(["a", "b", "*", "#"]), max_size=3)

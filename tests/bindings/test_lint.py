@@ -162,7 +162,7 @@ some = st.lists(st.lists(st.sampled_from(["a", "b", "", "*", "#"]), max_size=4).
 
 @given(patterns=some)
 def test_every_shadowed_pattern_is_covered_by_an_unshadowed_one(patterns) -> None:
-    """Without the shadowed patterns, the same keys match; and no other pattern is shadowed."""
+    """Without the shadowed patterns, the same keys match. No other pattern is shadowed."""
     found = rules(*patterns)
     light = [pattern for pattern, names in found.items() if "shadowed" not in names]
     for pattern in patterns:

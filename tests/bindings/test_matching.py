@@ -16,7 +16,7 @@ topics = st.lists(st.sampled_from(["a", "b", "", "*", "#", "A", "a "]), max_size
 
 
 def oracle(pattern: str, key: str) -> bool:
-    """Match by plain recursion over the two lists of words, as the protocol's text has it."""
+    """Match by plain recursion over the two lists of words, as the protocol describes it."""
     wants, has = (text.split(".") if text else [] for text in (pattern, key))
 
     def match(i: int, j: int) -> bool:

@@ -1,4 +1,4 @@
-"""The matcher compared with RabbitMQ, whose topic exchanges Pulse has."""
+"""The matcher, compared with the topic exchanges of RabbitMQ, which Pulse uses."""
 
 from __future__ import annotations
 

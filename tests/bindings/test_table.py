@@ -142,7 +142,7 @@ def test_removing_patterns_one_by_one_keeps_all_answers_right() -> None:
         (["*", "#", "a"], "*", ["*", "#"]),
         (["*", "#", "a"], "#", ["*", "#"]),
         (["a.*", "a.b", "a.#.b"], "a.#", ["a.*"]),
-        # what one pattern had to itself, and now shares up to its last word
+        # a branch of one pattern, which a second pattern then shares up to the last word
         (["a.b.c.d.#", "a.b.c.d.*", "a.b.c.d", "a.b.c.#"], "a.b.c.d", ["a.b.c.d.#", "a.b.c.d", "a.b.c.#"]),
         (["a.*.c.*", "a.*.c.d", "a.b.*.d"], "a.b.c.d", ["a.*.c.*", "a.*.c.d", "a.b.*.d"]),
         (["#.b.c", "#.b.d", "#.b.*", "#.*.c"], "a.b.c", ["#.b.c", "#.b.*", "#.*.c"]),
@@ -211,7 +211,7 @@ def test_a_refused_pattern_does_not_change_the_table() -> None:
     assert table.matches("x" * 256) == []
 
 
-# what is remembered
+# the memo
 
 
 @pytest.mark.parametrize("change", ["a.b", "a.*", "#.b", "a.#", "#", "*.b.#"])

@@ -94,7 +94,7 @@ def _fitting(texts: list[str], pattern: str) -> Iterator[str]:
 
 
 def _mutate(message: Any, rng: random.Random) -> Any:
-    """Change one place of a message: another value, a member less or more, or another name."""
+    """Change one place of a message: replace a value, remove, add or rename a member."""
     places = list(_places(message))
     if not places:
         return rng.choice(VALUES)

@@ -50,7 +50,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def call(folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
-    """Run `main` in this process; without `stdin`, stdin is empty, otherwise a pipe."""
+    """Run `main` in this process. Without `stdin`, stdin is empty, otherwise it is a pipe."""
 
     def call(*arguments: str, stdin: str | bytes | None = None) -> Result:
         path = tmp_path / "stdin"
@@ -95,7 +95,7 @@ class OnTerminal(Protocol):
 
 @pytest.fixture
 def on_terminal(folder) -> OnTerminal:
-    """Run `python -m pulsekit` on a terminal, for input and all output; `out` is the output on the screen.
+    """Run `python -m pulsekit` on a terminal, for input and all output. `out` is the output on the screen.
 
     `typed` waits in the terminal until the command reads.
     """

@@ -144,7 +144,7 @@ def test_publisher_and_consumer_have_the_verdict_of_judge(count: int) -> None:
 
 
 def test_a_plan_reads_a_record_as_its_message_is_sent() -> None:
-    """The content type of the record, and not only the payload, decides."""
+    """The verdict also depends on the content type of the record."""
     plan = PublishPlan("exchange/me/v1/jobs", schema=load_schema("pulse-job"))
     record = {"routing_key": "treeherder.mozilla-central._", "payload": COMPLETED}
     for properties, rules in (

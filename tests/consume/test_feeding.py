@@ -24,7 +24,7 @@ _NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def words(handled: list[Handled]) -> list[tuple[str, float | None, str]]:
-    """Return the outcome, the delay and the type of the error of each message."""
+    """Return the outcome, the delay and the type of the error for each message."""
     return [(one.outcome, one.delay, type(one.error).__name__) for one in handled]
 
 

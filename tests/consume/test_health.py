@@ -1,4 +1,4 @@
-"""Health and metrics over HTTP: what Prometheus's own parser reads, and what hostile clients get."""
+"""Health and metrics over HTTP, read by Prometheus's own parser and by hostile clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loading the object that `pulsekit consume` names: what is found, and the message for each mistake."""
+"""Loading the object that `pulsekit consume` names, and the message for each mistake."""
 
 from __future__ import annotations
 

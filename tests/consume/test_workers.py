@@ -94,7 +94,7 @@ async def test_a_function_runs_beside_the_event_loop_in_order(pulse: pulsekit.Pu
     loop, seen = asyncio.get_running_loop(), list[int]()
 
     def handler(message: pulsekit.Message) -> None:
-        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result()  # which a blocked loop could not run
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result()  # a blocked loop could not run this
         seen.append(message.payload["n"])
 
     await fill(20)
@@ -117,7 +117,7 @@ async def test_as_many_messages_as_the_concurrency_are_handled_at_once(
 
     def function(_: pulsekit.Message) -> None:
         begin()
-        barrier.wait()  # for the others, which must be called meanwhile
+        barrier.wait()  # waits for the other calls, which must run at the same time
         running[0] -= 1
 
     async def coroutine(_: pulsekit.Message) -> None:
@@ -251,7 +251,7 @@ async def test_a_failure_stops_the_other_calls_of_its_worker_after_their_message
         await both.wait()
         if message.payload["n"] == 0:
             raise KeyError
-        await asyncio.sleep(0.01)  # in which the other call has failed
+        await asyncio.sleep(0.01)  # meanwhile, the other call has failed
         finished.append(message.payload["n"])
 
     await fill(4)

@@ -49,7 +49,7 @@ async def test_a_private_queue_affects_no_other_consumer_and_is_deleted(pulse: p
         await send(pulse, exchange, range(1))
         await send(pulse, exchange, range(1, 2), "b")
         assert (await anext(some)).payload == {"n": 0}
-        # Two bindings match the first message; it still comes once.
+        # Two bindings match the first message, but it is delivered once.
         assert [(await anext(everything)).payload["n"] for _ in range(2)] == [0, 1]
         names = [some.queue, everything.queue]
         assert names[0] != names[1]
@@ -96,7 +96,7 @@ async def test_no_more_than_the_prefetch_is_unsettled(pulse: pulsekit.Pulse, exc
         await send(pulse, exchange, range(10))
         first = [await anext(messages) for _ in range(3)]
         fourth = asyncio.ensure_future(anext(messages))
-        await send(pulse, exchange, range(10, 11))  # a round trip later there is still none
+        await send(pulse, exchange, range(10, 11))  # after a round trip, there is still no message
         assert not fourth.done()
         await first[0].ack()
         assert (await fourth).payload == {"n": 3}
@@ -108,7 +108,7 @@ async def test_cancelling_one_wait_loses_no_message(pulse: pulsekit.Pulse, excha
         for number in range(20):
             waiting = asyncio.ensure_future(anext(messages))
             sending = asyncio.ensure_future(send(pulse, exchange, range(number, number + 1)))
-            for _ in range(number):  # cancelled a turn later each time: before, while and after the message comes
+            for _ in range(number):  # cancelled one iteration later each time, before to after the arrival
                 await asyncio.sleep(0)
             waiting.cancel()
             for result in await asyncio.gather(waiting, return_exceptions=True):
@@ -188,7 +188,7 @@ async def test_after_a_lost_connection_a_private_queue_is_new_with_a_gap(
             assert messages.queue != buffered
             await early.ack()
             assert messages.stale == 1
-            # Messages that arrived before the cut are kept: they would not be delivered again.
+            # Messages that arrived before the cut are kept, because they would not be delivered again.
             assert (await anext(messages)).payload == {"n": 1}
             await send(pulse, exchange, range(2, 3))
             late = await anext(messages)
@@ -218,7 +218,7 @@ async def test_after_a_lost_connection_a_durable_queue_delivers_everything_unack
             message = await anext(messages)
             numbers.add(message.payload["n"])
             await message.ack()
-        assert numbers <= set(range(8))  # 0 again, if its ack was on the way when the line was cut
+        assert numbers <= set(range(8))  # 0 is delivered again if its ack was in transit when the connection was cut
 
 
 async def test_after_a_lost_connection_only_the_running_message_is_repeated(
@@ -318,7 +318,7 @@ async def test_deliveries_that_arrive_with_consume_ok_are_acknowledged(
         await send(pulse, exchange, range(6))
         for number in range(6):
             message = await waiting
-            await message.ack()  # an ack that is lost would hold one of two places
+            await message.ack()  # if the ack were lost, the message would use one of two places of the prefetch
             assert message.payload == {"n": number}
             waiting = asyncio.ensure_future(anext(messages))
         assert messages.stale == 0
@@ -374,7 +374,7 @@ async def test_a_queue_that_expired_is_recreated_and_the_loss_is_reported(
         proxy.refuse()
         proxy.cut()
         channel = await (await pulse.link()).channel(confirms=False)
-        await channel.queue_delete(queue)  # as it would go after a minute
+        await channel.queue_delete(queue)  # as if it had expired after a minute
         proxy.accept()
         gap = await gaps.get()
         assert (gap.lossy, gap.created) == (True, True)
@@ -578,7 +578,7 @@ def refusals(messages: pulsekit.Consumer, monkeypatch: pytest.MonkeyPatch) -> as
 async def test_a_queue_locked_by_another_connection_is_used_once_unlocked(
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a process was killed and started again, the broker may not have noticed yet."""
+    """When a process was killed and started again, the broker may not yet have noticed the end."""
     monkeypatch.setattr("pulsekit.consumer.subscription._FIRST_PAUSE", 0.01)
     queue = f"queue/{user.name}/mine"
     async with pulsekit.connect(user.url) as dead:
@@ -760,12 +760,12 @@ async def test_a_plain_function_can_be_a_handler(pulse: pulsekit.Pulse, exchange
 
 
 async def yields(_: object) -> AsyncIterator[None]:
-    """Do nothing, as a handler that was written as a generator does."""
+    """Do nothing, like a handler that was written as a generator."""
     yield
 
 
 def makes(_: object) -> Iterator[None]:
-    """Do nothing, as a handler that was written as a generator does."""
+    """Do nothing, like a handler that was written as a generator."""
     yield
 
 

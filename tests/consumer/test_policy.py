@@ -1,4 +1,4 @@
-"""What happens to a message whose handler failed, on every broker."""
+"""The outcome of messages whose handler failed, on every broker."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def dead(pulse: pulsekit.Pulse, user: PulseUser) -> AsyncIterator[pulsekit
 class Handler:
     """Record messages, and fail for some of them."""
 
-    def __init__(self, stop_after: int, failing: set[int] = frozenset()) -> None:  # type: ignore[assignment]  # empty is empty
+    def __init__(self, stop_after: int, failing: set[int] = frozenset()) -> None:  # type: ignore[assignment]  # an empty set
         self.got: list[Any] = []
         self._failing = failing
         self._left = stop_after
@@ -55,7 +55,7 @@ class Handler:
 
 
 async def run(messages: pulsekit.Consumer, handler: Handler, policy: Policy) -> None:
-    """Handle until the handler has handled enough, then drain."""
+    """Handle messages until the handler has reached its number, then drain."""
     handling = asyncio.ensure_future(messages.handle(handler, policy))
     await asyncio.wait([handling, asyncio.ensure_future(handler.done.wait())], return_when=asyncio.FIRST_COMPLETED)
     await messages.drain()
@@ -95,7 +95,7 @@ def test_a_field_of_a_wrong_type_is_refused(options: Any) -> None:
 
 @pytest.fixture
 async def quorum(pulse: pulsekit.Pulse, exchange: str, user: PulseUser) -> pulsekit.Queue:
-    """A quorum queue that is bound to the exchange, and returns a message three times."""
+    """A quorum queue that is bound to the exchange, with a delivery limit of three."""
     letters = f"exchange/{user.name}/dead"
     await pulse.create_exchange(letters)
     arguments = {"x-delivery-limit": 3}
@@ -350,7 +350,7 @@ async def test_one_signal_drains_every_consumer(pulse: pulsekit.Pulse, exchange:
             handled.append(message.payload["n"])
             if len(handled) == 1:
                 os.kill(os.getpid(), signal.SIGTERM)
-            for _ in range(10):  # turns of the event loop, in which the signal arrives
+            for _ in range(10):  # iterations of the event loop, during which the signal arrives
                 await asyncio.sleep(0)
 
         async with asyncio.timeout(5):

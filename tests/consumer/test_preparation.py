@@ -1,4 +1,4 @@
-"""What is checked of a queue before its first message, and reported."""
+"""The checks of a queue before its first message, and their reports."""
 
 from __future__ import annotations
 

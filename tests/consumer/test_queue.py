@@ -51,4 +51,4 @@ def test_a_queue_is_a_value() -> None:
     assert queue == Queue("queue/me/jobs", expires=60)
     assert len({queue, Queue("queue/me/jobs", expires=60)}) == 1
     with pytest.raises(dataclasses.FrozenInstanceError):
-        queue.name = "queue/me/other"  # type: ignore[misc] # that is the point
+        queue.name = "queue/me/other"  # type: ignore[misc] # the test is about this error

@@ -1,4 +1,4 @@
-"""The checks of `doctor`: what each one finds, and its hint."""
+"""The checks of `doctor`: the finding and the hint of each check."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ async def test_a_certificate_is_checked_with_its_name_and_its_issuer(
 ) -> None:
     issuer = authority if trusted else trustme.CA()
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda *_: None)  # the server's side of a refused handshake is not of interest
+    loop.set_exception_handler(lambda *_: None)  # the test ignores the server's side of a refused handshake
     async with terminated(user.url, issuer.issue_cert(name), []) as proxy:
         url = proxy.url.replace("amqp://", "amqps://").replace("127.0.0.1", host) + f"?cafile={ca_file}"
         found = await diagnosis(url)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Account", "Finding", "Totals", "Unbalanced"]
 
 _TEXT = "pulse é 日本 🦊 " * 40
-_OPEN = {Outcome.UNKNOWN, Outcome.TIMEOUT}  # what may be in the queue, or not
+_OPEN = {Outcome.UNKNOWN, Outcome.TIMEOUT}  # outcomes of messages that may or may not be in the queue
 _SHOWN = 10
 
 
@@ -36,7 +36,7 @@ class Finding:
     """A message found in a queue, by any consumer.
 
     Attributes:
-        epoch: the epoch of the consumer's connection; 0 if the queue was read afterwards.
+        epoch: the epoch of the consumer's connection. 0 if the queue was read afterwards.
     """
 
     message_id: str | None
@@ -86,12 +86,12 @@ class Totals:
 
     @property
     def duplicates(self) -> int:
-        """How many messages were received more than once, each declared."""
+        """How many messages were received more than once. All of them were declared."""
         return self.received - self.distinct
 
 
 class Account:
-    """An account of numbered messages; every tenth has a key without a binding.
+    """An account of numbered messages. Every tenth message has a key without a binding.
 
     Args:
         run: the prefix of the message ids.
@@ -192,7 +192,7 @@ class Account:
         """Return the figures.
 
         Raises:
-            Unbalanced: the account does not add up.
+            Unbalanced: Raised when the account violates a rule.
         """
         faults = list(self._faults)
         outcomes = Counter(outcome for outcome, _ in self._receipts.values())

@@ -63,14 +63,14 @@ def watch() -> Watch:
 
 @pytest.fixture(autouse=True)
 def _impatient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Limit the pause of the short tests before a reconnect to a second; the long ones wait as users do."""
+    """Limit the pause before a reconnect to a second in the short tests. The long tests wait as users do."""
     if request.node.get_closest_marker("faults") is None:
         monkeypatch.setattr("pulsekit._amqp.connection.Backoff", partial(Backoff, most=1.0))
 
 
 @pytest.fixture
 async def nothing_left(rabbitmq: RabbitMQ, request: pytest.FixtureRequest) -> AsyncIterator[None]:
-    """Check that memory, open files and tasks are afterwards as before."""
+    """Check that memory, open files and tasks are the same before and after the test."""
     async with steady() as more:
         yield
     _note(request.node, memory=more.memory, files=more.files)

@@ -45,7 +45,7 @@ __all__ = [
 PATIENCE = 240.0  # seconds for a message: on a busy machine a node may take more than the usual 60 to come back
 
 _COUNT_CLASSIC = "[{messages, One}] = rabbit_amqqueue:info(Queue, [messages]), One"
-# The same question would be answered from figures that are some seconds old.
+# Without this setting, the answers would have figures that are some seconds old.
 _COUNT_QUORUM = (
     "{ok, {_, All}, _} = ra:leader_query(amqqueue:get_pid(Queue), fun rabbit_fifo:query_messages_total/1), All"
 )

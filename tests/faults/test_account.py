@@ -1,4 +1,4 @@
-"""An inconsistent account must fail, or no test of a fault means anything."""
+"""An inconsistent account must fail. Otherwise, the tests of faults would prove nothing."""
 
 from __future__ import annotations
 

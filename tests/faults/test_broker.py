@@ -103,7 +103,7 @@ async def test_an_exchange_is_deleted_during_a_publish(
         with pytest.raises(pulsekit.NotFound, match=stage.exchange):
             await publish(publisher, account, 2000, at={700: delete})
         account.never_sent(account.unanswered)
-        await flow  # the channel of one is not that of the other
+        await flow  # they have different channels
         with pytest.raises(pulsekit.NotFound, match=stage.exchange):
             await publisher.publish({}, "k")
     stage.drain(account)

@@ -1,6 +1,6 @@
 """`pulsekit consume` is killed or stopped in the middle of a handler, or its node, its queue or its messages fail.
 
-The handler writes what it has handled to a file, so the account is exact, whatever is killed.
+The handler writes each handled message to a file, so the account is exact, even if a process is killed.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Handlers:
             yield process
 
     def finish(self) -> None:
-        """Handle what is left in the queue, in another process."""
+        """Handle the remaining messages of the queue, in another process."""
         with self.running("--drain") as process:
             assert process.wait(timeout=100) == 0
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 LONG = (pytest.mark.faults, pytest.mark.timeout(300))
-WARM = 10  # reconnects after which nothing is there for the first time
-# Not pamqp, which looks attributes up by names that it makes: Python keeps some thousands of them.
+WARM = 10  # reconnects after which no object is created for the first time
+# pamqp is not counted: it looks up attributes by names that it creates, and Python keeps some thousands of them.
 CLIENT = [
     tracemalloc.Filter(True, f"{Path(module.__file__).parent}/*") for module in (pulsekit, aio_pika, aiormq, asyncio)
 ]
@@ -69,11 +69,11 @@ async def test_requests_leak_nothing(stage: Stage) -> None:
 async def test_reconnects_leak_nothing(
     stage: Stage, watch: Watch, figures: Callable[..., None], monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
-    asyncio.get_running_loop().set_debug(False)  # it keeps stacks, and this is about what is kept
+    asyncio.get_running_loop().set_debug(False)  # in debug mode, asyncio keeps stacks, which would be counted
     monkeypatch.setattr("pulsekit._amqp.connection.Backoff", partial(Backoff, first=0.01, most=0.01))
     account, gaps, depths = Account(routed=True), asyncio.Queue[pulsekit.Gap](), asyncio.Queue[pulsekit.QueueDepth]()
 
-    once = pulsekit.Limits(interval=3600)  # one question for the depth after each reconnect
+    once = pulsekit.Limits(interval=3600)  # one request for the depth after each reconnect
 
     def on_gap(gap: pulsekit.Gap) -> None:
         account.gap(gap)
@@ -98,7 +98,7 @@ async def test_reconnects_leak_nothing(
             await watch.until("publisher", State.READY, number + 2)
             for _ in range(2):
                 await gaps.get()
-            await depths.get()  # the question for the depth has its own channel and tasks, until it is answered
+            await depths.get()  # the request for the depth has its own channel and tasks, until it is answered
             await consume(messages, account, lambda: not account.awaited)
             await publish(publisher, account, 3)  # acks reach the broker before these are confirmed, most of them
             while others.take():

@@ -1,4 +1,4 @@
-"""Schemas with payloads, and templates with contexts, that are mutated at random: the questions of the agreement."""
+"""Schemas with payloads, and templates with contexts, mutated at random: the cases of `test_agreement`."""
 
 from __future__ import annotations
 

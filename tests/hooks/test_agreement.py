@@ -1,4 +1,4 @@
-"""Ajv and JSON-e from npm are the oracles: Taskcluster's hooks service runs them. docs/hooks.md lists what differs.
+"""Compare hooks with Ajv and JSON-e from npm, which Taskcluster uses. docs/hooks.md lists the differences.
 
 `nox -s hooks_agreement` installs them, and names their folder in PULSEKIT_NODE_MODULES.
 """

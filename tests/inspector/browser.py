@@ -1,4 +1,4 @@
-"""Chromium for tests: a page that fails its test if a script fails, or if anything is requested from elsewhere."""
+"""Chromium for tests: a page that fails its test if a script fails, or if it requests a file from another server."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def lacking_browser() -> str:
 
 
 def axe_source() -> str:
-    """Return axe-core, which finds what people with a screen reader or without a mouse cannot use."""
+    """Return axe-core, which finds elements that cannot be used with a screen reader or without a mouse."""
     return files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 
 
 class Opener:
-    """Opens pages of the inspector in one browser, each in a context of its own unless one is given."""
+    """An opener of pages of the inspector in one browser. Each page has its own context, unless one is given."""
 
     def __init__(self, browser: Any) -> None:
         self.browser = browser

@@ -1,4 +1,4 @@
-"""Which requests are answered: the matrix of Host, Origin, Sec-Fetch-Site, token and cookie."""
+"""The requests that are answered: the matrix of Host, Origin, Sec-Fetch-Site, token and cookie."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1:8000"
 ORIGIN = f"http://{HOST}"
 MATRIX: list[tuple[str, str, dict[str, str], int]] = [
-    # The page itself has no data, and may be opened from anywhere.
+    # The page itself has no data, and may be opened from any site.
     ("GET", "/", {}, 200),
     ("GET", "/", {"host": "localhost:8000"}, 200),
     ("GET", "/", {"sec-fetch-site": "cross-site"}, 200),

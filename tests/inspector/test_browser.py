@@ -426,7 +426,7 @@ def patient() -> Iterator[str]:
 
 @pytest.mark.timeout(0)
 async def test_two_thousand_messages_a_second_in_constant_memory(opener: Opener, patient: str, tmp_path: Path) -> None:
-    """Ten seconds, or as many as PULSEKIT_LOAD_SECONDS says. Memory is measured once the list is full."""
+    """Send for ten seconds, or for PULSEKIT_LOAD_SECONDS. Memory is measured once the list is full."""
     async with pulsekit.connect(patient) as pulse:
         await under_load(opener, pulse, patient, tmp_path)
 

@@ -1,4 +1,4 @@
-"""What instrumentations see of publishers, consumers and connections, and that they cannot harm a message."""
+"""The events of publishers, consumers and connections for instrumentations, which cannot affect a message."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ METHODS = ("on_publish", "on_outcome", "on_deliver", "on_settle", "on_state", "o
 
 
 class Seen(Instrumentation):
-    """Keeps the details of each event, with the name of its method; each message gets a header."""
+    """An instrumentation that stores the details and the method of each event, and adds a header to each message."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, Any]] = []
@@ -135,7 +135,7 @@ async def test_a_gap_and_a_late_settlement_are_observed(exchange: str, user: Pul
 
 
 class Broken(Instrumentation):
-    """Raises in each of its methods, or returns an invalid value."""
+    """An instrumentation whose methods raise an exception, or return an invalid value."""
 
     def __init__(self, useless: Any = None) -> None:
         self.useless = useless

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Service"]
 
-_PATIENCE = 30.0  # seconds for what a test waits for
+_PATIENCE = 30.0  # seconds for a condition of a test
 
 
 class Service(ThreadingHTTPServer):
@@ -26,7 +26,7 @@ class Service(ThreadingHTTPServer):
         requested: how often each message was in a request.
         handled: the messages whose request was answered with 200, in this order.
         fails: how many requests about a message are answered with an error.
-        delays: the first message whose request is not answered while its client lives.
+        delays: the first message whose request is not answered until its client is killed.
         delayed: the messages of these requests.
     """
 

@@ -1,4 +1,4 @@
-"""docs/migrating/consumers.md: what each consumer loses and repeats of 300 messages, with kombu and with pulsekit.
+"""docs/migrating/consumers.md: how many of 300 messages each consumer loses and repeats, with kombu and with pulsekit.
 
 A program gets 200 messages. Message 6 fails once. The program is killed in the middle of message 100, or of the batch
 with it. 50 messages follow while it does not run, and 50 after its next start.
@@ -63,7 +63,7 @@ def any_of_three(number: int) -> tuple[str, str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A program in one of its forms, and what happens to the 300 messages.
+    """A program in one of its forms, and the expected outcome of the 300 messages.
 
     Attributes:
         handled: the messages that are handled, once or twice.
@@ -150,7 +150,7 @@ def start(place: Place, name: str, pulse: pulsekit.sync.Pulse, queues: list[str]
 
 
 def run(name: str, admin: pulsekit.sync.Pulse, place: Place, service: Service) -> None:
-    """Run a program, kill it in the middle, and run it again until it has handled what it will."""
+    """Run a program, kill it in the middle, and run it again until it handles no more messages."""
     case = CASES[name]
     queues = [f"queue/{place.user.name}/{queue}" for queue in case.queues]
     service.fails[FAILS] = not case.ends
@@ -200,7 +200,7 @@ def run(name: str, admin: pulsekit.sync.Pulse, place: Place, service: Service) -
 
 
 def check(name: str, admin: pulsekit.sync.Pulse, user: PulseUser, tmp_path: Path) -> None:
-    """Close the account of a program: what it lost and repeated is in the table of the page."""
+    """Compare the messages that a program lost and repeated with the table of the page."""
     case = CASES[name]
     for exchange in {case.message(number)[0] for number in ALL}:
         admin.create_exchange(exchange)

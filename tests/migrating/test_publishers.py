@@ -49,7 +49,7 @@ class Bound:
             pass
 
     async def account(self, name: str) -> None:
-        """Compare what is in the queue with the table of the page."""
+        """Compare the messages in the queue with the table of the page."""
         found = Counter[int]()
         count = (await queue_depth(self.pulse, self.queue)).ready
         async with self.pulse.subscribe(queue=self.queue) as messages:

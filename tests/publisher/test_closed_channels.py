@@ -225,7 +225,7 @@ async def test_publishing_stops_if_the_broker_does_not_answer(
     assert set(late) <= {Outcome.CONFIRMED, Outcome.TIMEOUT}
     assert late.count(Outcome.TIMEOUT) <= 5
     assert len(list(given)) > 980
-    # The last messages are tried: there are no others to save by stopping.
+    # The last messages are tried, because stopping would save no further messages.
     last = await confirmed(publisher.publish_many([({}, KEY)] * 3, window=5, timeout=0.1, stop_when_silent=True))
     assert [receipt.outcome for receipt in last] == [Outcome.TIMEOUT] * 3
 
@@ -233,7 +233,7 @@ async def test_publishing_stops_if_the_broker_does_not_answer(
 async def test_publishing_continues_if_single_messages_time_out(
     pulse: pulsekit.Pulse, exchange: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A slow message is no reason to stop, as long as the broker answers other messages."""
+    """A slow message does not stop the publish if the broker answers other messages."""
     publisher = pulse.publisher(exchange)
     await publisher.open()
     answer = publisher._sender._on_outcome

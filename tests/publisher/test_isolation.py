@@ -14,7 +14,7 @@ def play(count: int, bad: set[int], answered_before_close: int) -> tuple[set[int
     """Send messages until each is confirmed or refused.
 
     Returns:
-        What was confirmed, what was refused, how many channels were closed, and how often the broker got a message.
+        The confirmed and the refused messages, the number of closed channels, and how often the broker got a message.
     """
     isolation, pending = Isolation[int](), list(range(count))
     confirmed, refused, closes, received = set[int](), set[int](), 0, 0

@@ -36,7 +36,7 @@ async def listen(pulse: pulsekit.Pulse, exchange: str, pattern: str = "#") -> pu
 
 @asynccontextmanager
 async def asking(proxy: Proxy) -> AsyncIterator[None]:
-    """Leave the block after a part of it was sent."""
+    """Leave the block after a part of the messages was sent."""
     before = proxy.carried
     yield
     while proxy.carried == before:
@@ -639,7 +639,7 @@ async def test_cancelling_the_opening_of_a_publisher_affects_no_other(user: Puls
 
 @pytest.fixture(params=[0, 4096, 8192])
 def frame_max(request: pytest.FixtureRequest, rabbitmq: RabbitMQ) -> Iterator[int]:
-    """Make RabbitMQ negotiate this frame size with new connections; 0 is no limit."""
+    """Let RabbitMQ negotiate this frame size with new connections. 0 means no limit."""
     before = rabbitmq.eval("{ok, Size} = application:get_env(rabbit, frame_max)", "Size")
     rabbitmq.eval(f"application:set_env(rabbit, frame_max, {request.param})")
     yield request.param

@@ -1,4 +1,4 @@
-"""Following a subscription from Python: what is selected, recorded, shown and acknowledged, and when it stops."""
+"""Following a subscription from Python: which messages are selected, recorded, shown and acknowledged."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Shown:
         self.gaps.append(at_once)
 
     async def settle(self) -> None:
-        """Nothing is ever due."""
+        """Do nothing, because nothing is due."""
 
     async def close(self) -> None:
         self.closed = True

@@ -25,7 +25,7 @@ RECORD = {
         ("contains(cc, 'c')", True),
         ("starts_with(routing_key, 'a.')", True),
         ("headers", False),
-        ("payload.tier", True),  # JMESPath's own truth: a number is true, zero too
+        ("payload.tier", True),  # in JMESPath, every number is true, even zero
         ("payload.nothing", False),
         ("`false`", False),
         ("''", False),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Address(NamedTuple):
-    """The address of a broker, how long a test waits for an absent answer, and its version."""
+    """The address and the version of a broker, and how long a test waits for an absent answer."""
 
     host: str
     port: int
@@ -50,7 +50,8 @@ def rabbitmq_with_pulse(rabbitmq: RabbitMQ) -> RabbitMQ:
 def address(request: pytest.FixtureRequest) -> Address:
     """Each broker in turn."""
     broker = request.getfixturevalue(request.param)
-    # The sandbox answers at the next turn of its loop; RabbitMQ was listened to for 1.5 s when the table was made.
+    # The sandbox answers in the next iteration of its loop. For the table, the test waited 1.5 s for answers of
+    # RabbitMQ.
     if request.param.startswith("sandbox"):
         return Address(broker.host, broker.port, 0.1, (4, 0, 5) if request.param == "sandbox_4" else VERSION)
     return Address(broker.host, broker.port, 1.5, broker.version)

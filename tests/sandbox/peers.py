@@ -1,4 +1,4 @@
-"""Run the peers' own suites against the sandbox, one after the other, and compare their counts with RabbitMQ's.
+"""Run the test suites of other clients against the sandbox, and compare the numbers of passed tests with RabbitMQ's.
 
 Usage: python tests/sandbox/peers.py FOLDER PYTHON [URL]
 

@@ -1,4 +1,4 @@
-"""The cases of the conformance test: situations, most of them misuse, and the answers of RabbitMQ 3.10.8.
+"""The cases of the conformance test: requests, most of them wrong, and the answers of RabbitMQ 3.10.8.
 
 Each request is sent on a separate connection. `answer` has no texts: clients act upon frame, code, class and method.
 The texts are compared if the table of RabbitMQ's own answers is available. `versions` has the answers that RabbitMQ 4.0

@@ -1,4 +1,4 @@
-"""Behaviour that only several answers show, on the sandbox and on RabbitMQ."""
+"""Behaviour that needs several answers to see, on the sandbox and on RabbitMQ."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def wire(address: Address) -> AsyncIterator[RawClient]:
 
 @pytest.fixture
 def name() -> str:
-    """A name that nothing else on the broker has."""
+    """A name that is unique on the broker."""
     return f"t{secrets.token_hex(4)}"
 
 

@@ -1,4 +1,4 @@
-"""Ten lines of each client, as in its documentation: they publish and consume through the sandbox."""
+"""Ten lines of each client, as in its documentation, which publish and consume through the sandbox."""
 
 from __future__ import annotations
 

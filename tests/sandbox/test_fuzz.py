@@ -1,4 +1,4 @@
-"""Hostile input: a session answers in AMQP or closes, and stores little of it."""
+"""Hostile input: a session answers in AMQP or closes, and stores only a little of the input."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def name() -> str:
-    """A name that nothing else on the broker has."""
+    """A name that is unique on the broker."""
     return f"t{secrets.token_hex(4)}"
 
 

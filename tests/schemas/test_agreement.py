@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(300)
 
-# Jobs that every question is asked about; in fewer not every keyword is violated.
+# The number of jobs for every question. With fewer jobs, not every keyword would be violated.
 COUNTS = [12_000, pytest.param(20_000, marks=pytest.mark.slow)]
 SEED = 20261123
 
@@ -43,7 +43,7 @@ class Tally:
     differing: list[Any]  # jobs
     valid: int
     invalid: int
-    held: set[tuple[tuple[str, ...], str]]  # keywords that a valid job was asked about, with their places
+    held: set[tuple[tuple[str, ...], str]]  # keywords that a valid job fulfils, with their places
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _given() -> tuple[list[Any], Any]:
 
 
 def tally(count: int, seed: int) -> Tally:
-    """Return only the verdicts of both."""
+    """Return only the two verdicts."""
     jobs, oracle = _given()
     schema = load_schema("pulse-job")
     differing, held, valid = [], set(), 0
@@ -190,7 +190,7 @@ def _keywords() -> set[tuple[tuple[str, ...], str]]:
 
 
 def _asked(value: Any, schema: Any = SCHEMA, at: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield the keywords that decide about a job, with their places."""
+    """Yield the keywords that apply to a job, with their places."""
     if "$ref" in schema:
         schema = SCHEMA["definitions"][schema["$ref"].rpartition("/")[2]]
     yield from ((at, keyword) for keyword in schema)

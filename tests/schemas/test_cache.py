@@ -84,7 +84,7 @@ def test_the_environment_sets_the_folder(home: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "caches"))
     assert times_done() == 1
     assert entry(home / "caches" / "pulsekit")
-    monkeypatch.setenv("XDG_CACHE_HOME", "relative")  # counts for nothing
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")  # a relative path is ignored
     assert times_done() == 1
     assert entry(home / ".cache" / "pulsekit")
 

@@ -16,7 +16,7 @@ from pulsekit.schemas.schema import load_schema
 def test_a_module_equals_its_compiled_schema(name: str) -> None:
     """If this fails, run `python -m pulsekit.schemas.compiled` in the checkout."""
     shipped = module_path(name).read_text(encoding="utf-8")
-    # Compared as code: how Python writes it out differs between its versions.
+    # Compared as code, because versions of Python write the text differently.
     assert ast.dump(ast.parse(shipped)) == ast.dump(ast.parse(module_source(name)))
 
 

@@ -1,4 +1,4 @@
-"""The pitfalls of fastjsonschema, and a comparison on small schemas of every keyword."""
+"""The known errors of fastjsonschema, and a comparison on small schemas of every keyword."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ SCHEMAS: list[dict[str, Any]] = [
 def test_every_keyword_decides_as_jsonschema_does(
     schema: dict[str, Any], draft: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The compiled code has to decide, except about numbers that it cannot divide.
+    # The compiled code must give a verdict, except for numbers that it cannot divide.
     monkeypatch.setattr("pulsekit.schemas.schema._UNJUDGED", (ArithmeticError, ValueError))
     given = {"$schema": draft, **deepcopy(schema)}
     ours, oracle, checked = load_schema(given), ORACLES[draft](given), check_schema(given)

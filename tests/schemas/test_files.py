@@ -1,4 +1,4 @@
-"""Schemas of several files: what a `$ref` may read, and what it may not."""
+"""Schemas of several files: the files that a `$ref` may read, and may not read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""References within a schema whose subschemas have an id, with Python's `jsonschema` as the oracle."""
+"""References within a schema whose subschemas have an id, with Python's `jsonschema` as the reference."""
 
 from __future__ import annotations
 

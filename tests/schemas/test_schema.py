@@ -199,7 +199,7 @@ def test_an_invalid_payload_has_the_same_problems_after_many_others() -> None:
     assert [schema.problems(job) for _ in range(300)] == [first] * 300
 
 
-# what later processes need not do again
+# the cache for later processes
 
 
 def in_another_process(script: str, cache: Path, *arguments: object) -> str:
@@ -280,7 +280,7 @@ def test_code_that_another_user_could_have_written_is_not_run(tmp_path: Path) ->
     (cache / "pulsekit").chmod(0o722)
     assert in_another_process(CHECK, cache, path).startswith("True False fastjsonschema")
     assert not (tmp_path / "run").exists()
-    # The same in a folder of the user's own would run: it is the folder that protects.
+    # In a folder of the user, the same code would run. The folder protects against this.
     (cache / "pulsekit").chmod(0o700)
     with pytest.raises(subprocess.CalledProcessError):
         in_another_process(CHECK, cache, path)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HOSTILE", "Screen", "raw_characters"]
 
-# The title of the window, a cleared screen, the clipboard, questions that a terminal answers on the keyboard; text that
+# The title of the window, a cleared screen, the clipboard, queries that a terminal answers as keyboard input; text that
 # blinks, hides, or has its colour by C1; text that runs backwards; rich's markup; all that ends or deletes a line.
 HOSTILE = (
     "\x1b]0;title\x07", "\x1b[2J", "\x1b]52;c;ZXZpbA==\x1b\\", "\x1b[6n", "\x1bP+q544e\x1b\\", "\x1b[5m", "\x1b[8m",

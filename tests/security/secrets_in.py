@@ -35,7 +35,7 @@ def assert_hidden(text: str | bytes, password: str = PASSWORD) -> None:
 
 
 def everything(error: BaseException) -> str:
-    """Return everything visible of an error: its message, its causes, and the variables of our frames."""
+    """Return all visible parts of an error: its message, its causes, and the variables of pulsekit's frames."""
     return "\n".join(_lines(error, set()))
 
 

@@ -1,7 +1,7 @@
-"""The fuzz targets: one function for each place where untrusted text or bytes are read.
+"""The fuzz targets: a function for each place where untrusted text or bytes are read.
 
-Each accepts any bytes, allows the documented errors, and fails on everything else. `test_fuzz.py` calls them with
-inputs that hypothesis draws from the pieces, `fuzz.py` with inputs of atheris.
+Each target accepts any bytes, allows the documented errors, and fails on all other errors. `test_fuzz.py` calls them
+with inputs that hypothesis draws from the pieces, `fuzz.py` with inputs of atheris.
 """
 
 from __future__ import annotations
@@ -324,7 +324,7 @@ def _reached(wants: list[str], places: set[int]) -> set[int]:
     return found
 
 
-# what a broker hands over
+# data from a broker
 
 _NOW = datetime(2026, 11, 23, 18, tzinfo=UTC)
 

@@ -55,7 +55,7 @@ def heard() -> Iterator[list[str]]:
 
 
 def outside(secret: Path) -> list[str]:
-    """Ways to name something outside of a schema."""
+    """References that lead out of a schema."""
     return [
         secret.as_uri(),
         f"{secret.as_uri()}#/definitions/x",
@@ -100,7 +100,7 @@ def test_a_reference_outside_of_the_schema_is_refused_and_not_read(
 def test_text_that_looks_like_a_reference_is_not_followed(heard: list[str]) -> None:
     schema = load_schema(
         {
-            "$id": "file:///etc/passwd",  # a name, and no more
+            "$id": "file:///etc/passwd",  # only a name
             "properties": {"$ref": {"const": {"$ref": "file:///etc/passwd"}}, "$schema": {"enum": ["http://x/"]}},
             "default": {"$ref": "file:///etc/passwd"},
             "examples": [{"$ref": "http://127.0.0.1:1/"}],
@@ -159,7 +159,7 @@ def _pointer(text: str) -> str:
 
 
 def _patterns() -> list[tuple[str, str]]:
-    """Return every pattern that we ship, and the name of its place."""
+    """Return every pattern that pulsekit ships, and the name of its place."""
     found = {form.pattern: f"format {name}" for name, form in FORMATS.items()}
     for name in schema_names():
         values: list[Any] = [parse_yaml(shipped_text(name)).value]

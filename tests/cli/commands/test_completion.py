@@ -31,12 +31,12 @@ JOBS = "exchange/me/v1/jobs"
 BINDINGS = [f"{JOBS}:{pattern}" for pattern in ("treeherder.#", "treeherder.autoland._", "treeherder.try._")]
 BREAKS = " \t\n\"'><=;|&(:"  # bash's own
 HEAVY = {"aio_pika", "aiormq", "asyncio", "rich", "fastjsonschema"}
-HOSTS = {"demo", "sandbox"}  # their modules need asyncio, and they have no names to complete
+HOSTS = {"demo", "sandbox"}  # their modules need asyncio, and their arguments have no completions
 
 
 @pytest.fixture
 def suggest(folder, call: Call, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """Ask as zsh and fish do: with the words before the cursor."""
+    """Request suggestions like zsh and fish: with the words before the cursor."""
     (folder / "pulsekit.yml").write_text(CONFIGURATION)
     (folder / "other.yml").write_text("destinations: [other]")
 
@@ -51,7 +51,7 @@ def suggest(folder, call: Call, monkeypatch: pytest.MonkeyPatch) -> Callable[...
 
 @pytest.fixture
 def at_bash(suggest, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
-    """Ask as bash does: with its line."""
+    """Request suggestions like bash: with its line."""
 
     def at_bash(line: str) -> list[str]:
         monkeypatch.setenv("_PULSEKIT_LINE", line)
@@ -209,7 +209,7 @@ def test_names_that_a_terminal_would_interpret_are_not_suggested(folder, suggest
     assert suggest("publish", "--exchange", "") == [hostile[0], hostile[2], hostile[4]]
 
 
-# what must not happen
+# security
 
 
 def test_an_unreadable_configuration_suggests_and_prints_nothing(suggest, folder) -> None:

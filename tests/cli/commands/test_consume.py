@@ -1,4 +1,4 @@
-"""`pulsekit consume` as a process: what it does with every message when it is killed, stopped, or loses its queue.
+"""`pulsekit consume` as a process: the outcome of every message when it is killed or stopped, or its queue is deleted.
 
 The handler of these tests prints `begin N`, waits for a line on its stdin, and prints `end N`. So a test decides at
 which message a process is killed, and the account of every message is exact.
@@ -214,7 +214,7 @@ def test_the_second_ctrl_c_stops_at_once(place: Place) -> None:
         process.wait(timeout=40)
         lines, err = ending(process)
     assert (process.returncode, lines, err) == (130, [], "")
-    with place.consume("note", "--drain") as process:  # once the broker has noticed
+    with place.consume("note", "--drain") as process:  # starts once the broker has noticed the end of the first one
         lines, _ = ending(process)
     assert sorted(set(lines)) == ["begin 0", "begin 1", "end 0", "end 1"]
 

@@ -1,4 +1,4 @@
-"""`pulsekit hook`, on hooks and recordings of our own."""
+"""`pulsekit hook`, with hooks and recordings of the tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Known exchanges on the command line: names, fields, schemas, and what is printed about them."""
+"""Known exchanges on the command line: names, fields, schemas and output."""
 
 from __future__ import annotations
 

@@ -414,7 +414,7 @@ def test_each_rule_is_printed_once_with_its_number_of_jobs(user: PulseUser, exch
     (tmp_path / "jobs.ndjson").write_text(given)
     arguments = ("publish", "--exchange", exchange, "-d", "t", "--require-route")
     done = pulsekit(*arguments, "jobs.ndjson", folder=tmp_path, url=user.url)
-    assert done.status == 3  # of --require-route, and of nothing else
+    assert done.status == 3  # caused only by --require-route
     early_one, summary = [text for text in done.err.splitlines() if "[" in text]
     assert early_one.startswith('warning: jobs.ndjson:2:452: /result: "fail" is ignored while the job is running')
     assert early_one.endswith("[result-early, wrong; 3 jobs]")

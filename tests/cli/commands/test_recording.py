@@ -82,7 +82,7 @@ async def test_quiet_records_and_shows_nothing(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     arguments = (exchange, "-n", "2", "--save", "jobs.ndjson", "--quiet")
-    closed = {"stdout": None, "preexec_fn": lambda: os.close(1)}  # nor does it need where to
+    closed = {"stdout": None, "preexec_fn": lambda: os.close(1)}  # stdout is not needed either
     with tailing(*arguments, folder=tmp_path, url=user.url, **closed) as tail:
         for body in BODIES[:2]:
             await publisher.publish(body, "k")
@@ -134,7 +134,7 @@ async def test_recorded_messages_are_soon_on_disk_without_further_ones(
         found = None
         while found is None:
             assert tail.poll() is None
-            with suppress(library.DamagedRecording):  # nothing is in it yet
+            with suppress(library.DamagedRecording):  # the file may still be empty
                 found = next(library.read_recording(tmp_path / "jobs.ndjson.gz"))
         tail.kill()
 
@@ -261,7 +261,7 @@ async def test_a_full_disk_ends_tail_and_the_recording_can_be_read(
         sent = [os.urandom(6000) for _ in range(10)]
         await publisher.publish(sent[0], "k")
         assert tail.stdout is not None
-        assert await asyncio.to_thread(tail.stdout.readline)  # what comes together is written before any of it is shown
+        assert await asyncio.to_thread(tail.stdout.readline)  # messages are written before they are shown
         for body in sent[1:]:
             await publisher.publish(body, "k")
         out, err = tail.communicate()
@@ -339,7 +339,7 @@ async def test_a_lost_connection_is_a_gap_in_the_recording(
     assert isinstance(second, library.Record)
     assert first.received is not None
     assert second.received is not None
-    # The gap begins before the oldest message that may be missing, as far as the consumer can see.
+    # The gap begins before the oldest message that may be missing, as the consumer estimates it.
     assert first.received - timedelta(seconds=2) <= gap.start <= gap.end
     assert gap.lossy
     assert gap.end <= second.received + timedelta(milliseconds=1)

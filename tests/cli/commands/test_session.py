@@ -1,4 +1,4 @@
-"""A session of `tail`: what it consumes, what it skips, how it ends, and what remains."""
+"""A session of `tail`: the messages that it consumes and skips, its end, and the queue that remains."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def test_one_channel_is_enough_to_consume_a_durable_queue(
     assert f"the messages in {queue} are not counted: this connection has 1 channel" in err
 
 
-# what it listens to
+# bindings
 
 
 async def test_a_pattern_applies_to_every_exchange_without_one(
@@ -232,7 +232,7 @@ async def test_a_queue_of_another_program_keeps_its_messages(
     assert (await queue_depth(pulse, queue)).ready == 1
 
 
-# what is chosen
+# selection
 
 
 async def test_only_messages_that_match_the_filter_are_shown_recorded_and_counted(
@@ -276,7 +276,7 @@ async def test_only_invalid_messages_can_be_shown(
     assert record["reasons"][0]["binding"] == f"{exchange}:#"
 
 
-# how it ends
+# the end
 
 
 async def test_fewer_messages_than_expected_exit_1(
@@ -320,7 +320,7 @@ async def test_its_private_queue_is_deleted_however_it_ends(
     while True:
         try:
             await pulse.delete_exchange(exchange)
-        except library.PreconditionFailed:  # a killed one the broker has yet to notice
+        except library.PreconditionFailed:  # the broker has not yet noticed that the first one was killed
             continue
         break
 
@@ -427,7 +427,7 @@ async def test_a_gap_is_shown_with_its_length_at_its_position(
     assert "warning: the connection was lost for" in err
 
 
-# how fast it is read
+# slow readers
 
 
 async def test_a_slow_reader_is_warned_of_the_messages_behind(
@@ -446,10 +446,10 @@ async def test_a_slow_reader_is_warned_of_the_messages_behind(
             shown = screen(terminal)  # as if scrolling was stopped, and continues
             _, err = process.communicate()
         finally:
-            process.kill()  # unless it has ended, as it should
+            process.kill()  # a correct process has already ended
     assert len(shown.splitlines()) == many
     assert process.returncode == 0
-    assert len(err.splitlines()) <= 3  # nor is that told again and again
+    assert len(err.splitlines()) <= 3  # this is not reported again and again
 
 
 async def test_a_stopped_terminal_does_not_prevent_the_exit(
@@ -461,7 +461,7 @@ async def test_a_stopped_terminal_does_not_prevent_the_exit(
             read_until(process, "listening on ")
             async for receipt in publisher.publish_many((b"x" * 100, "k") for _ in range(3000)):
                 receipt.check()
-            read_until(process, "warning: ")  # how far behind it is: it waits for the terminal
+            read_until(process, "warning: ")  # tail reports how far behind it is, while it waits for the terminal
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=20) == -signal.SIGTERM
         finally:

@@ -1,4 +1,4 @@
-"""A place with everything that commands use: files, an exchange, a queue."""
+"""A place with all resources that commands use: files, an exchange, a queue."""
 
 from __future__ import annotations
 

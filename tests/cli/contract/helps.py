@@ -1,6 +1,6 @@
 """The reviewed help of every command, in `help/`, so that a review shows each change.
 
-After a change of options or words, this writes it anew:
+After a change of options or texts, this command writes the files again:
 
     .venv/bin/python tests/cli/contract/helps.py
 """

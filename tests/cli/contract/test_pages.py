@@ -58,8 +58,8 @@ def blocks() -> Iterator[Block]:
             yield Block(page, found[1] or "", found[2], found[3])
 
 
-# Blocks that do not run here, by the begin of their page and of their text: the tests that run them, or the reason why
-# none does.
+# Blocks that do not run here, by the beginning of their page and of their text: the tests that run them, or the reason
+# why they are not run.
 ELSEWHERE = {
     ("README.md", "python3 -m venv .venv && .venv/bin/pip install --quiet . &&"): "nox -s fresh",
     ("README.md", "python3 -m venv .venv && .venv/bin/pip install --quiet nox"): ".ci/run",
@@ -81,7 +81,7 @@ ELSEWHERE = {
     ("docs/tutorial.md", ""): "tests/test_tutorial.py",
     ("docs/treeherder.md", "pulsekit validate job.yml --set"): "tests/test_treeherder_page.py",
 }
-# Parts of lines that do not run, wherever they are, and why.
+# Parts of lines that are not run in any block, and the reason.
 SKIPPED = {
     "export PULSE_URL=": "the login is a placeholder",
     "pulsekit why": "it asks Taskcluster; tests/cli/commands/test_why.py runs it",

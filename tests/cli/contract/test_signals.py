@@ -81,7 +81,7 @@ async def test_a_terminated_publish_prints_what_was_sent_and_what_is_unknown(
             carried = proxy.carried
             process.stdin.write(job * 2)
             process.stdin.flush()
-            while proxy.carried < carried + len(job):  # both, for they leave in one write
+            while proxy.carried < carried + len(job):  # waits for both, because they are sent with one write
                 await asyncio.sleep(0)
             process.send_signal(sent)
             _, err = await asyncio.to_thread(process.communicate)

@@ -139,7 +139,7 @@ TABLE: dict[int, list[str]] = {
         "sandbox --port 0 --registration none.yml",
     ],
 }
-# Told by a signal, a pipe or a defect, not by arguments: see the test of each.
+# Caused by a signal, a pipe or a bug, and not by arguments: see the test of each.
 BY_EVENT = {
     ExitCode.BUG: "test_a_bug_is_reported_in_one_line",
     ExitCode.INTERRUPTED: "test_signals.py",

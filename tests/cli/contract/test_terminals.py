@@ -25,7 +25,7 @@ def show(place: Place, line: str, columns: int = NARROW, **extra: str) -> Termin
 
 @pytest.fixture
 def hostile(place: Place) -> Place:
-    """Files with hostile text wherever a file can have text."""
+    """Files with hostile text in every place where a file can have text."""
     job = JOBS[0] | {"owner": HOSTILE, "buildSystem": HOSTILE, "display": JOBS[0]["display"] | {"jobName": HOSTILE}}
     records = [{"exchange": place.exchange, "routing_key": f"k.{HOSTILE}", "payload": job, "cc": [HOSTILE]}]
     texts = {
@@ -81,7 +81,7 @@ LINES = [
 def test_no_line_is_wider_than_a_narrow_terminal(place: Place, line: str) -> None:
     shown = show(place, line).plain.splitlines()
     assert shown
-    # A link, a name or a pattern is left whole, for the terminal to wrap: cut, it could not be copied.
+    # A link, a name or a pattern is never truncated, so that it can be copied. The terminal wraps it.
     wide = [text for text in shown if len(text) > NARROW and not any(len(word) > NARROW // 2 for word in text.split())]
     assert wide == []
 

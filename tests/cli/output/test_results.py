@@ -42,7 +42,7 @@ def job_of(state: str, result: str | None, kind: str) -> dict[str, Any]:
 
 
 class Cells:
-    """An output that keeps the cells of a row."""
+    """An output that stores the cells of a row."""
 
     def __init__(self) -> None:
         self.cells: list[Any] = []
