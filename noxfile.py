@@ -20,7 +20,8 @@ _PROJECT = nox.project.load_toml("pyproject.toml")
 _DEMO = ("pulsekit", "demo")
 # `import pulsekit` must import the wheel and not the checkout; tests/conftest.py checks it.
 _ON_THE_WHEEL = {"PYTHONSAFEPATH": "1", "PULSEKIT_TEST_INSTALLED": "1"}
-# A process for each core, up to four, because each starts brokers; one that has no tests left gets some of another's.
+# A process for each core, up to four, because each process starts brokers. A process without tests gets tests of
+# another one.
 _IN_PARALLEL = ("--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal")
 # The clients whose test suites run against the sandbox, and the dependencies of these suites.
 _PEERS = ("amqp==5.4.2", "kombu==5.7.0", "aiormq==7.2.4")
@@ -54,7 +55,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Test the wheel, on the Python that runs nox; pass arguments for pytest after `--`."""
+    """Test the wheel, on the Python that runs nox. Pass arguments for pytest after `--`."""
     _test(session)
 
 
@@ -93,7 +94,7 @@ def tests_lowest(session: nox.Session) -> None:
 
 @nox.session
 def tests_loops(session: nox.Session) -> None:
-    """Run the tests that use an event loop on uvloop, and with eager tasks, which Python has since 3.12."""
+    """Run the tests that use an event loop on uvloop, and with eager tasks, which Python 3.12 and newer have."""
     _install(session)
     session.install(*nox.project.dependency_groups(_PROJECT, "uvloop"))
     # The signal with which pytest-timeout ends a test never reaches one that runs on uvloop.
@@ -114,7 +115,7 @@ def hooks_agreement(session: nox.Session) -> None:
     folder = Path(session.create_tmp()).resolve()
     try:
         session.run("npm", "install", "--silent", "--no-save", "--prefix", str(folder), *_HOOKS_SERVICE, external=True)
-    except CommandFailed:  # the packages of others are not part of a checkout
+    except CommandFailed:  # the folder with the packages is not in this checkout
         session.skip("npm could not install Ajv and JSON-e: is its registry reachable?")
     env = _ON_THE_WHEEL | {"PULSEKIT_NODE_MODULES": str(folder)}
     session.run("pytest", "tests/hooks/test_agreement.py", *session.posargs, env=env)
@@ -139,14 +140,14 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure pulsekit beside other clients; pass arguments for the benchmarks after `--`."""
+    """Measure pulsekit and other clients. Pass arguments for the benchmarks after `--`."""
     session.install(".", *nox.project.dependency_groups(_PROJECT, "bench"))
     session.run("python", "benchmarks", *session.posargs, env={"PYTHONSAFEPATH": "1"})
 
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Run `pulsekit tail` for ten minutes at 2,000 messages a second; pass `--minutes` or `--rate` after `--`."""
+    """Run `pulsekit tail` for ten minutes at 2,000 messages a second. Pass `--minutes` or `--rate` after `--`."""
     session.install(".", *nox.project.dependency_groups(_PROJECT, "bench"))
     session.run("python", "benchmarks/soak.py", *session.posargs, env={"PYTHONSAFEPATH": "1"})
 
@@ -175,7 +176,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def docs_browser(session: nox.Session) -> None:
-    """Build the documentation, and use it in Chromium: search, widths, colour schemes, accessibility."""
+    """Build the documentation, and test it in Chromium: search, widths, colour schemes, accessibility."""
     session.install(_WITH_EXTRAS, *nox.project.dependency_groups(_PROJECT, "docs", "browser", "test"))
     _build_docs(session)
     site = {"PULSEKIT_TEST_SITE": "build/docs", **_ON_THE_WHEEL}
@@ -264,7 +265,7 @@ def peers(session: nox.Session) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Fuzz each function that reads bytes from outside for twenty seconds, or one target with `-- TARGET COUNT`."""
+    """Fuzz each function that reads untrusted bytes for twenty seconds, or one target with `-- TARGET COUNT`."""
     _install(session)
     session.install("atheris")
     session.run(

@@ -1,4 +1,4 @@
-"""Measure pulsekit beside other clients: `python -m benchmarks [PART…]`, or `nox -s bench` on the wheel.
+"""Measure pulsekit and other clients: `python -m benchmarks [PART…]`, or `nox -s bench` on the wheel.
 
 A part is a module with `PART`: its cases, and a function that measures one case once. `ON_SANDBOX` is the same with the
 sandbox as the broker. Each measurement is a separate process, which reads a task and prints a sample, both as a line of

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["ON_SANDBOX", "PART"]
 
 _MESSAGES = 20_000  # for each second of the measurement
-_SLOW = {"FastStream subscriber": 4}  # the factor by which it gets fewer messages, because it is slow
+_SLOW = {"FastStream subscriber": 4}  # clients that are slow get fewer messages, by this factor
 _PREFETCH = 250
 
 

@@ -21,7 +21,7 @@ class Goal:
     Attributes:
         bound: the lower bound, or the upper bound if `most` is set.
         figure: `median`, `cpu_us`, `peak_mb`, or the name of an extra.
-        beside: the cases of the same part to compare with; empty for the figure itself.
+        beside: the cases of the same part to compare with. Empty if the figure itself is compared.
         how: the comparison: the ratio to the best case, or the difference.
         given: another figure of the case and its minimum. Below the minimum, the goal is not measured.
     """

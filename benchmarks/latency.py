@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from benchmarks.stage import Stage
     from benchmarks.tasks import Sample, Task
 
-    # Both publish a body. With `consuming` they return when the consumer has the message, without when it is confirmed.
+    # Both publish a body. With `consuming`, they return when the consumer has the message, otherwise when it is
+    # confirmed.
     Exchange: TypeAlias = Callable[[bytes], Awaitable[object]]
     BlockingExchange: TypeAlias = Callable[[bytes], object]
 

@@ -77,7 +77,7 @@ def _look_up(_: Task, meter: Meter, size: int) -> None:
 
 
 def _memory() -> int:
-    """Return the memory of the process in bytes. The texts exist before, so that a difference is the table's memory."""
+    """Return the memory of the process in bytes. Texts exist before, so that a difference is the table's memory."""
     gc.collect()
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
 

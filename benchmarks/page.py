@@ -23,7 +23,7 @@ def write(run: Mapping[str, Any], folder: Path) -> None:
     beside = folder / "performance"
     beside.mkdir(parents=True, exist_ok=True)
     report.write(run, beside / "results.json")
-    run = report.read(beside / "results.json")  # rounded, so that the page is the same each time
+    run = report.read(beside / "results.json")  # rounded figures, so that the page is always the same
     for old in beside.glob("*.svg"):
         old.unlink()
     pictures: dict[str, list[str]] = {}

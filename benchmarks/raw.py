@@ -1,4 +1,4 @@
-"""The least that an asyncio client does: one protocol, frames of pamqp, no types, no reconnect."""
+"""A minimal asyncio client: one protocol, frames of pamqp, no types, no reconnect."""
 
 from __future__ import annotations
 

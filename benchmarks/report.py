@@ -33,7 +33,7 @@ _VERDICTS = {True: "yes", False: "no", None: "not measured"}
 
 
 def figures(part: Part, samples: Mapping[str, Sequence[Sample]]) -> dict[str, Any]:
-    """Return the summary of a part: the medians of each case, and the ratio of each of pulsekit's cases to it."""
+    """Return the summary of a part: the medians of each case, and the ratios of pulsekit's cases to it."""
     values = {case: [_value(part, one) for one in each] for case, each in samples.items() if each}
     middle = {case: median(each) for case, each in values.items()}
     ours = [case for case in middle if case.startswith("pulsekit")]

@@ -50,7 +50,7 @@ class Stage:
         self.most = most
         self.broker = broker
         self.full = full
-        self.versions: dict[str, str] = {}  # of the brokers that were started
+        self.versions: dict[str, str] = {}  # versions of the brokers that were started
         self._owned = ExitStack()
         self._numbers = count(1)
 
@@ -137,7 +137,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class _Broker:
-    """The login, the address and the processes of a broker; no processes if they are not known."""
+    """The login, the address and the processes of a broker. There are no processes if they are not known."""
 
     user: str
     url: str

@@ -198,7 +198,7 @@ def _records(task: Task) -> Path:
 
 
 def _write_input(task: Task) -> None:
-    """Write files of jobs and of records. Each has one additional job that is invalid, or record that is unroutable."""
+    """Write files of jobs and of records. Each has one additional invalid job or unroutable record."""
     if _records(task).exists():
         return
     with _jobs(task).open("w") as jobs, _records(task).open("w") as records:

@@ -17,7 +17,7 @@ class LeftOut(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """The task of a process. `folder` has the files of `Stage`, `messages` is the number of messages in the queue."""
+    """The task of a process. `folder` has the files of `Stage`. `messages` is the number of messages in the queue."""
 
     case: str
     folder: str

@@ -117,7 +117,7 @@ def _check(task: Task, meter: Meter, load: Callable[[], Callable[[Any], bool]]) 
 
 
 def _read(task: Task, meter: Meter, size: int) -> None:
-    """Validate a number of lines of which the last is invalid, with the memory of one line."""
+    """Validate a number of lines, of which the last is invalid. At most one line is in memory."""
     from pulsekit._documents.document import iter_ndjson
 
     bodies = list(islice(read_bodies(task), _BATCH))

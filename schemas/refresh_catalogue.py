@@ -1,11 +1,11 @@
 """Refresh the catalogue of exchanges from a checkout of its sources, and print what changed.
 
-    python schemas/refresh_catalogue.py FOLDER --as-of 2026-08    # structure from FOLDER, then what is made from it
-    python schemas/refresh_catalogue.py                           # after a change by hand: only what is made from it
+    python schemas/refresh_catalogue.py FOLDER --as-of 2026-08    # read the structure from FOLDER, then make all files
+    python schemas/refresh_catalogue.py                           # after a change by hand, make the files again
 
 FOLDER has `exchanges.json`, a list of exchanges with the fields of their routing keys and the schema of their messages,
-and `schemas/`, the files of these schemas. Written are, for Taskcluster, `schemas/catalogue/taskcluster-*.yml` and
-`schemas/messages/`, both without prose. Made from these and `schemas/catalogue/overlay.yml` are
+and `schemas/`, the files of these schemas. For Taskcluster, the script writes `schemas/catalogue/taskcluster-*.yml` and
+`schemas/messages/`, both without descriptions. From these and `schemas/catalogue/overlay.yml`, it makes
 `schemas/catalogue.json`, which pulsekit reads, and `pulsekit/catalogue/types.py`.
 """
 
@@ -23,7 +23,7 @@ sys.path[:0] = [str(SCHEMAS.parent), str(SCHEMAS)]
 from pulsekit._documents.document import parse_yaml  # noqa: E402 - of this checkout
 from pulsekit.schemas.drafts import KEYWORDS  # noqa: E402
 
-PREFIX = "taskcluster-"  # of the services whose structure comes from FOLDER
+PREFIX = "taskcluster-"  # prefix of files of services whose structure is from FOLDER
 SOURCE = "https://github.com/taskcluster/taskcluster"
 _PROSE = {"title", "description", "default", "examples", "$comment"}
 _OF_SCHEMAS = {"members", "patterns", "definitions"}
@@ -60,7 +60,7 @@ def _service(name: str, exchanges: list[dict[str, Any]], as_of: str) -> str:
 
 
 def _add_schema(messages: dict[str, str], folder: Path, name: str) -> None:
-    """Add a schema and the files that it refers to."""
+    """Add a schema and the files to which it refers."""
     if f"messages/{name}" in messages:
         return
     schema = without_prose(json.loads((folder / name).read_bytes()))
@@ -71,7 +71,7 @@ def _add_schema(messages: dict[str, str], folder: Path, name: str) -> None:
 
 
 def without_prose(schema: Any) -> Any:
-    """Return a schema with the keywords that decide."""
+    """Return a schema with only the keywords that affect validity."""
     if isinstance(schema, list):
         return [without_prose(item) for item in schema]
     if not isinstance(schema, dict):
@@ -98,8 +98,8 @@ def _references(schema: Any) -> list[str]:
 
 
 def derived(schemas: Path) -> dict[Path, str]:
-    """Return the files that are made from the others, by their paths below the checkout."""
-    from catalogue_types import types_module  # beside this script
+    """Return the files that are made from other files, by their paths below the checkout."""
+    from catalogue_types import types_module  # in the folder of this script
 
     catalogue = compact(schemas)
     return {
@@ -109,7 +109,7 @@ def derived(schemas: Path) -> dict[Path, str]:
 
 
 def compact(schemas: Path) -> dict[str, Any]:
-    """Return the catalogue as one value: the YAML files with the words of the overlay."""
+    """Return the catalogue as one value: the YAML files with the titles and names of the overlay."""
     overlay = parse_yaml((schemas / "catalogue" / "overlay.yml").read_bytes()).value
     services = []
     for path in sorted((schemas / "catalogue").glob("*.yml")):
@@ -120,7 +120,7 @@ def compact(schemas: Path) -> dict[str, Any]:
 
 
 def _merged(name: str, structured: Any, words: Any) -> dict[str, Any]:
-    """Return a service with its words. Words for an exchange or a field that does not exist are an error."""
+    """Return a service with its titles and names. Those of a missing exchange or field are an error."""
     exchanges, used = [], set()
     for exchange, entry in structured["exchanges"].items():
         fields = [_field(text, words["fields"]) for text in entry["key"].split()]

@@ -47,9 +47,9 @@ class Manual:
     """The help of a command, such as `queue show`, or of a topic, such as `records`.
 
     Attributes:
-        name: the words after `pulsekit`; empty for the program itself.
+        name: the words after `pulsekit`. Empty for the program itself.
         topic: whether this is a topic and no command.
-        usage: the line of usage; empty for a topic.
+        usage: the line of usage. Empty for a topic.
         summary: the first paragraph of a command, and the title of a topic.
         sections: all other parts, in their order.
     """
@@ -76,7 +76,7 @@ def read_manual(name: str, text: str, *, topic: str = "") -> Manual:
 
     Args:
         name: the words of the command after `pulsekit`, or the topic.
-        text: what the program prints.
+        text: the output of the program.
         topic: the title of a topic. Without it, the text is the help of a command.
     """
     parts = [_section(part.splitlines()) for part in re.split(r"\n\s*\n", text.strip("\n")) if part.strip()]
@@ -121,7 +121,7 @@ def _joined(lines: Sequence[str]) -> str:
 
 
 def roff(manual: Manual, *, version: str, others: Sequence[Manual]) -> str:
-    """Return the source of the page for `man`; `others` are all pages, for the section SEE ALSO."""
+    """Return the source of the page for `man`. `others` are all pages, for the section SEE ALSO."""
     title = manual.page.upper()
     lines = [f'.TH "{_quoted(title)}" {manual.number} "" "pulsekit {version}" "pulsekit"', ".ad l", ".nh", ".SH NAME"]
     lines.append(f"{_quoted(manual.page)} \\- {_quoted(manual.summary.rstrip('.'))}")
@@ -140,7 +140,7 @@ def roff(manual: Manual, *, version: str, others: Sequence[Manual]) -> str:
 
 
 def _related(manual: Manual, other: Manual) -> bool:
-    """Return whether a page refers to another: to the parent, the subcommands, and from the program to everything."""
+    """Return whether a page refers to another. It refers to its parent and subcommands. The program refers to all."""
     mine, theirs = manual.name.split(), other.name.split()
     if other == manual:
         return False

@@ -31,7 +31,7 @@ sys.path.append(str(_DOCS.parent / "tests" / "cli" / "contract"))
 # The files above docs/, and their pages.
 _PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 _public_names: dict[str, str] = {}  # of each class and function, by its name in the module that defines it
-# What axe-core finds in the HTML of Sphinx and furo, and its correction.
+# Errors that axe-core finds in the HTML of Sphinx and furo, and their corrections.
 _CORRECTIONS = (
     ('class="caption" role="heading">', 'class="caption" role="heading" aria-level="2">'),
     ('<aside class="sidebar-drawer">', '<aside class="sidebar-drawer" aria-label="All pages">'),
@@ -80,7 +80,7 @@ def _write_pages() -> None:
     for name, text in pages.items():
         path = _FOLDER / f"{name}.md"
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists() or path.read_text(encoding="utf-8") != text:  # Sphinx reads only what changed
+        if not path.exists() or path.read_text(encoding="utf-8") != text:  # Sphinx reads only files that changed
             path.write_text(text, encoding="utf-8")
 
 
@@ -112,7 +112,7 @@ def _rules() -> Iterator[str]:
 
 
 def _prose(text: str) -> str:
-    """Escape what Markdown would read as HTML, but not in code."""
+    """Escape text that Markdown would read as HTML, except in code."""
     return "`".join(escaped(part) if number % 2 == 0 else part for number, part in enumerate(text.split("`")))
 
 
