@@ -169,14 +169,14 @@ def broker_url(
 
     Args:
         host: name or address, or several of them, separated by commas.
-        port: the TCP port of all hosts; by default 5671 with TLS and 5672 without.
+        port: the TCP port of all hosts. The default is 5671 with TLS, and 5672 without.
         user: the user. Without a user, the URL has none.
         password: the password of the user.
         virtual_host: by default `/`.
         tls: whether the connection is encrypted.
 
     Raises:
-        ConfigurationError: Raised when a part cannot be part of a URL.
+        ConfigurationError: Raised when a URL cannot contain one of these values.
     """
     hosts = host.split(",")
     if any(set(one) & set("/?#@[] ") or (":" in one and _address(one) is None) for one in hosts):

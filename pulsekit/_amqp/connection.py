@@ -154,7 +154,7 @@ class Connection:
         return self._task is not None
 
     def check(self) -> None:
-        """Check that the caller runs in the event loop of the connection: the loop in which it was first used.
+        """Check that the caller runs in the event loop in which the connection was first used.
 
         Raises:
             NotOpen: Raised in another event loop or process.

@@ -45,7 +45,7 @@ class Link:
         frame_max: bytes of the largest frame (connection.tune).
         heartbeat: the negotiated heartbeat interval in seconds. After two intervals without data, the link is closed.
             aiormq would wait for more than three intervals, which is too late to resend messages before their deadline.
-        router: the frame router, through which our own channels receive and send frames.
+        router: the frame router, through which pulsekit's channels receive and send frames.
         on_blocked: called with the broker's reason when the broker blocks the connection, and with None when the broker
             unblocks it.
         blocked: the broker's reason while it blocks the connection (connection.blocked), else None.

@@ -1,4 +1,4 @@
-"""The transport below aiormq: it divides the byte stream into frames and dispatches the frames of our own channels.
+"""The transport below aiormq: it divides the byte stream into frames and dispatches the frames of pulsekit's channels.
 
 Plan: aiormq opens the connection, logs in, opens channels, declares, sends heartbeats and closes. It obtains its
 streams from `Transport`, a public `TransportFactory` of aiormq. The protocol of that transport is a `FrameRouter`. For
@@ -13,7 +13,8 @@ Invariants:
 - `_incomplete` is the beginning of one frame. It never contains a complete frame.
 - If data are not an AMQP frame, or a handler cannot read them, the connection is aborted at once, and `lost_by` quotes
   them. aiormq would wait for the bytes that such a frame seems to announce.
-- While only our own frames arrive, aiormq receives a heartbeat every second. It counts the frames it sees, and would
+- While only frames of pulsekit's channels arrive, aiormq receives a heartbeat every second. It counts the frames it
+sees, and would
   close a busy connection as dead.
 - Our own writes consist of whole frames, so that they cannot mix with the frames that aiormq writes.
 - If the channel.close of the broker crosses that of aiormq, the router answers it. aiormq would ignore it, and use the
@@ -68,7 +69,7 @@ if frames_log.level == logging.NOTSET:
 _FRAME_TYPES = frozenset({1, 2, 3, 8})  # method, header, body, heartbeat (AMQP 0-9-1 §2.3.5)
 _MAX_PAYLOAD = 1 << 24  # bytes; a larger size means that the data are not AMQP
 _QUOTED = 30  # how many bytes of foreign data are quoted
-_HEARTBEAT_INTERVAL = 1.0  # seconds between two heartbeats to aiormq while only our own frames arrive
+_HEARTBEAT_INTERVAL = 1.0  # seconds between two heartbeats to aiormq while no frames for aiormq arrive
 
 
 class FrameHandler(Protocol):
@@ -112,12 +113,12 @@ class FrameRouter(asyncio.StreamReaderProtocol):
         self._buffer_full = self._blocked = False
         self._closing: set[int] = set()  # channels for which aiormq sent channel.close, until close-ok arrives
         self._full: set[FrameHandler] = set()  # handlers that accept no more data
-        self._requests: list[FrameHandler | None] = []  # whose answers are awaited, see `awaiting_answer`
+        self._requests: list[FrameHandler | None] = []  # requests that await an answer, see `awaiting_answer`
         self._output: asyncio.Transport | None = None
         self._time = asyncio.get_running_loop().time
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Store the transport for our own frames."""
+        """Store the transport for pulsekit's frames."""
         self._output = cast("asyncio.Transport", transport)  # uvloop's transport is no subclass of asyncio.Transport
         super().connection_made(transport)
 

@@ -212,7 +212,7 @@ _PLAIN = json.JSONDecoder()  # for text that was already decoded
 
 
 def _offset(text: str, error: json.JSONDecodeError) -> int:
-    """Return the offset of the error. For a trailing comma, this is the offset after it in every version of Python."""
+    """Return the offset of the error. For a trailing comma, every version of Python gets the offset after the comma."""
     if not error.msg.startswith("Illegal trailing comma"):
         return error.pos
     behind = text[error.pos + 1 :]

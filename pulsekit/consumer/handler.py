@@ -64,7 +64,7 @@ class HandlerCalls:
     Attributes:
         failures: how many calls raised an exception.
         poison: how many poison messages did not reach a handler, see `Policy.poison`.
-        limit: the delivery limit of the queue, in returns of a message, or None without a limit.
+        limit: how often the queue requeues a message before the broker removes it, or None without a limit.
         counts: whether the queue counts the returns of its messages.
         wait: puts a message into a retry queue. The arguments are the message, the delay in seconds, and the number of
             failures.

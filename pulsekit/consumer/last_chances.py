@@ -27,7 +27,7 @@ class LastChances:
     """The unsettled last deliveries of one consumer, by delivery tag.
 
     Attributes:
-        limit: the delivery limit of the queue, in returns of a message, or None without a limit.
+        limit: how often the queue requeues a message before the broker removes it, or None without a limit.
         tags: the delivery tags.
     """
 

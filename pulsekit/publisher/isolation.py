@@ -6,7 +6,7 @@ there is only one unanswered message, it is the refused one. Otherwise, the send
 in groups of half their number. It sends a group after the previous group is answered. For the group with the refused
 message, the broker closes the channel again, and the size is halved again, until the group has only the refused
 message. When a group is answered, the size of the next group doubles, up to the number of messages at the first close.
-Then the size is not limited any more.
+Then the size is no longer limited.
 
 Invariants: `size` is None if groups have no limit, and at least 1 otherwise. `group` has the unanswered messages of the
 current group. For n unanswered messages, about 2·log2(n) channels close at most for each refused message, and a message

@@ -263,7 +263,7 @@ class Sender:
             self._set_timer(max(now + _MIN_TIMER, min(message.deadline for message in self.pending)))
 
     def _wait_words(self, message: PendingMessage) -> str:
-        """Return words that say whether an unanswered message was sent, and what it waited for."""
+        """Describe whether an unanswered message was sent, and what it waited for."""
         if self._channel is None:
             connected = self._connection.state in {State.READY, State.BLOCKED}
             waited = "no channel on the connection" if connected else "no connection to the broker"
@@ -319,7 +319,7 @@ class Sender:
                 await channel.close()
 
     def _isolate(self, channel: PublishChannel[PendingMessage], close: Close) -> None:
-        """Settle the message for which the broker closed the channel, or reduce the groups until it is known."""
+        """Settle the message for which the broker closed the channel, or reduce the groups until it is found."""
         unanswered = channel.unanswered
         if channel.forgot:  # `unanswered` is incomplete, so its only message may not be the refused one
             unanswered *= 2

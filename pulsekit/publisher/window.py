@@ -112,7 +112,7 @@ class PendingMessage(OutgoingMessage):
 
 
 class UnsentMessage:
-    """The receipt of an invalid message, in the place of the message."""
+    """An invalid message, of which only the receipt is stored."""
 
     __slots__ = ("receipt",)
 

@@ -210,8 +210,8 @@ class _Copier:
 class _Trimmer(ast.NodeTransformer):
     """A transformer that removes the code that does not affect validity, and renames the rest.
 
-    There is a visitor for each kind of node. Functions keep only the parameter of the payload, `raise` loses its
-    message, and each pattern becomes a constant. JSON has no decimals, so checks of a type lose `Decimal`.
+    The transformer removes all parameters except the payload, the messages of `raise`, and
+    `Decimal` in checks of types, because JSON has no decimals. Each pattern becomes a constant.
 
     Args:
         module: the code of fastjsonschema.

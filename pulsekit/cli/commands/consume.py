@@ -62,7 +62,7 @@ class Order(StrEnum):
 
 
 class Ack(StrEnum):
-    """When a message is acknowledged: after its handler, or before."""
+    """When a message is acknowledged: after the handler, or before it."""
 
     AFTER = "after"
     BEFORE = "before"

@@ -100,7 +100,7 @@ def command(
     """Run a Pulse broker on this machine: a real AMQP broker in memory, with PulseGuardian's rules.
 
     The first line of the output is PULSE_URL=..., with the login of --user. If no broker is configured, commands in
-    other terminals use this login, too. The line does not contain a password that the sandbox has read from a file, but
+    other terminals also use this login. The line does not contain a password that the sandbox has read from a file, but
     the variable PULSE_URL of COMMAND does.
 
     The sandbox accepts every user name with every password. Each user has the permissions that PulseGuardian gives. The

@@ -139,7 +139,7 @@ def command(
     created. For other queues, use 'pulsekit queue show', 'peek' and 'take'.
 
     --save records the messages with their exact bodies. The name of FILE ends in .ndjson or .ndjson.gz. A message is
-    acknowledged once it is on the disk, so the recording has every acknowledged message, however tail stops.
+    acknowledged once it is on the disk, so the recording has every acknowledged message, even if tail is killed.
     """
     from pulsekit._config.settings import load_settings
     from pulsekit.cli.commands.tail.arguments import configured_texts, read_arguments, schema_for
