@@ -59,7 +59,7 @@ class Gap:
 
 
 class Settled:
-    """The result of `ack`, `nack` and `reject`, which settle at once. It can be awaited, which does not wait."""
+    """The result of `ack`, `nack` and `reject`, which settle at once. Awaiting it is allowed, and returns at once."""
 
     __slots__ = ()
 

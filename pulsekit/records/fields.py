@@ -41,8 +41,7 @@ class MissingFields:
     def __init__(self, tree: Mapping[str, Any]) -> None:
         paths: list[_Path] = []
         paths.append(_collect(tree, (), paths) or ())
-        # For each path: the largest number of steps that a record had, and the names in records instead of the next
-        # step.
+        # For each path: the largest number of steps that a record had, and the names at the place of the missing step.
         self._left: dict[_Path, tuple[int, set[str]]] = {path: (0, set()) for path in paths if path}
 
     def __bool__(self) -> bool:

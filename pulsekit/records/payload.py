@@ -42,12 +42,12 @@ class OpenedPayload:
 
     @property
     def part(self) -> Document | None:
-        """The part of the document that contains the payload, or None without a document."""
+        """The part of the document that contains the payload, or None if the value was not read from a document."""
         return self._within if self._within is None or self.record is None else _part(self._within)
 
     @property
     def document(self) -> Document | None:
-        """The payload as a document, or None without a document.
+        """The payload as a document, or None if the value was not read from a document.
 
         If a record has both a payload and a body, the positions are from the payload, in which more values have a
         position.

@@ -79,7 +79,7 @@ def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Full name, short name or alias of a known exchange.")],
     output: OutputOption = None,
 ) -> int:
-    """Show a known exchange: the fields of its routing keys, its messages, and commands to start from.
+    """Show a known exchange: the fields of its routing keys, its messages, and example commands.
 
     With '-o ndjson', message_schema is the JSON schema of its messages.
     """

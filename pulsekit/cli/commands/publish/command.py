@@ -115,7 +115,7 @@ def command(
     of a record are sent only with --also, because these fields could lead to queues of other users.
 
     On a terminal, publish shows the receipt of each job, or a count if there are 50 jobs or more. --quiet prints
-    problems only. If publish is stopped, it prints the N with which --skip N continues. With
+    problems only. If publish is stopped, it prints the option --skip N with which you can continue. With
     --message-ids content, a job that is sent again has the same id.
 
     --dry-run shows for each job the verdict, its routing keys, the bindings that match them, and how Treeherder would
