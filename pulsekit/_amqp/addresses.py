@@ -2,8 +2,7 @@
 
 Plan: `connect` starts an attempt with the first address, and another one with the next address whenever an attempt
 fails or a quarter of a second passes (RFC 8305 §5, "Happy Eyeballs"). The first connection wins. Addresses of IPv6 and
-IPv4 alternate (§4). So if packets to an address are lost, as with a broken IPv6, connecting takes a quarter of a second
-longer.
+IPv4 alternate (§4). So if packets to an address are lost, as with a broken IPv6, connecting takes 0.25 s longer.
 """
 
 from __future__ import annotations

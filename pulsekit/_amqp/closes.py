@@ -124,8 +124,7 @@ class Close:
     def final(self) -> bool:
         """Whether the same request would be refused again."""
         if self.of_connection:
-            # A limit on the user's connections or channels is not final: by the next attempt, some may have been
-            # closed.
+            # A limit on the user's connections or channels is not final, because some may be closed later.
             return self.code == 530 and self.method == _OPEN and "limit" not in self.text
         if self.code not in _REFUSALS:
             return False

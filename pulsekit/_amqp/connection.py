@@ -177,8 +177,7 @@ class Connection:
         """Wait until the connection is open, and return the link of the current epoch.
 
         Raises:
-            PulsekitError: Raised when the connection failed permanently or was closed. Every caller gets an equal
-                error.
+            PulsekitError: Raised when the connection failed permanently or was closed. All callers get it.
         """
         while True:
             if self._failure is not None:

@@ -135,8 +135,7 @@ class ConsumeChannel(FrameChannel):
             on_delivery: called with each delivery, in order.
             max_bytes: how many bytes of bodies may be unsettled. A larger message is delivered alone.
             on_lost: called when the channel or its connection is lost, before any other code runs.
-            adapts: whether large messages reduce the prefetch. During a change, the queue has two consumers for a
-                moment.
+            adapts: whether large messages reduce the prefetch. For a moment, the queue then has two consumers.
 
         Raises:
             SubscriptionLost: Raised when a passively declared queue does not exist.
@@ -219,8 +218,8 @@ class ConsumeChannel(FrameChannel):
         """Stop the deliveries (basic.cancel). Earlier deliveries can still be settled. Stopping twice is fine.
 
         basic.cancel is written before the deliveries are requeued, so that the broker does not deliver them to this
-        consumer again. aiormq does not send basic.cancel, because it would close the channel if the request is
-        cancelled or times out.
+        consumer again. aiormq does not send basic.cancel, which closes the channel if the request is cancelled or times
+        out.
 
         Args:
             requeue: the tags of deliveries to requeue. If given, deliveries that arrive later are also requeued.

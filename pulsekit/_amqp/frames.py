@@ -15,8 +15,7 @@ joined and written:
     method frame, header head   (8)   flags …  (varies)    … end mark   frame head, body, end mark
 
 Invariants: `start` contains the channel number and the length of the message id; `_for` is the pair for which it was
-encoded. No header frame is larger than `FRAME_MAX`. If the broker has a lower limit, the publisher compares `size` with
-it.
+encoded. No header frame is larger than `FRAME_MAX`. If the broker's limit is lower, the publisher compares `size`.
 
 Example: `PublishHeader("exchange/me/x", "a.b", …).frames(3, b"\\x02id", b"{}", 131072, parts)` appends a method frame
 for basic.publish, a header frame for a body of 2 bytes, and one body frame `03 0003 00000002 7b7d ce`.

@@ -147,8 +147,7 @@ class Link:
     async def channel(self, *, confirms: bool) -> aiormq.Channel:
         """Open a channel (channel.open, and confirm.select with `confirms`).
 
-        This uses aiormq's channels, because an aio-pika connection keeps a reference to every channel that it has
-        opened.
+        This uses aiormq's channels, because an aio-pika connection keeps a reference to every opened channel.
 
         Raises:
             BrokerRefused: Raised when confirms are requested and the broker has none.

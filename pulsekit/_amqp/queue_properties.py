@@ -75,8 +75,7 @@ async def read_queue_properties(link: Link, name: str) -> QueueProperties:
         NotFound: Raised when the queue does not exist.
         AccessRefused: Raised when the user may not declare a queue of this name.
         ResourceLocked: Raised when the queue is exclusive to another connection.
-        PreconditionFailed: Raised when an answer of the broker names no property, or `_ATTEMPTS` declarations were not
-            equivalent.
+        PreconditionFailed: Raised when an answer of the broker names no property, or `_ATTEMPTS` declarations failed.
         NetworkError: Raised when the connection is lost, or the queue is on a node that is down.
     """
     flags: dict[str, bool] = {"durable": True, "auto_delete": False}

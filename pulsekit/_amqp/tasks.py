@@ -32,8 +32,7 @@ async def run_cancellable(
     """Return the result of a coroutine that may swallow a cancellation. A cancellation of the caller is always raised.
 
     Args:
-        coroutine: the coroutine. If the caller is cancelled, the coroutine is cancelled too, and the caller waits for
-            its end.
+        coroutine: the coroutine. If the caller is cancelled, it is cancelled too, and the caller waits for its end.
         discard: called with the result if the coroutine was cancelled, but returned a result.
         doing: the operation, for a warning if the broker has not answered for `_SLOW` seconds.
 

@@ -27,8 +27,7 @@ class TargetSettings:
     Attributes:
         exchange: the exchange to publish to.
         destinations: the destinations of a job.
-        registrations: the registration with the projects of the target, or the project's registrations of this
-            exchange.
+        registrations: the registration with the target's projects, or the project's registrations of this exchange.
     """
 
     exchange: str | None = None

@@ -70,8 +70,7 @@ class Document:
 
         Raises:
             KeyError, IndexError: Raised when the member does not exist.
-            TypeError: Raised when the value is a number, a boolean or None, or the value is a list and the key is a
-                name.
+            TypeError: Raised when the value is a number, a boolean or None, or when it is a list and the key is a name.
         """
         value: Any = self.value
         return Document(value[key], self.source, self.index, self._locate, (*self._base, str(key)))

@@ -82,8 +82,7 @@ def encode_payload(payload: Any) -> bytes:
     """Encode a payload as UTF-8 JSON.
 
     Raises:
-        InvalidMessage: Raised when JSON cannot represent the payload: it has NaN, infinity, a set or a loop, or is too
-            deep.
+        InvalidMessage: Raised when JSON cannot represent the payload: NaN, infinity, a set or a loop, or too deep.
     """
     try:
         body = orjson.dumps(payload, option=ONLY_JSON)

@@ -121,8 +121,7 @@ def read_yaml(text: str, *, source: str = "", shared: bool = False) -> list[tupl
     Args:
         text: the text.
         source: the file name, for errors.
-        shared: allow anchors, and read words such as `yes` as PyYAML does. An alias gives the same object as its
-            anchor.
+        shared: allow anchors, and read words such as `yes` as PyYAML does. An alias gives the object of its anchor.
 
     Raises:
         DocumentError: Raised when a part of the text is refused. The error has line and column of this part.

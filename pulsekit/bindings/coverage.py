@@ -93,8 +93,7 @@ def _covers(wants: Sequence[str], has: Sequence[str]) -> bool:
             # After enough unknown words, only positions after a `#` are left.
             for _ in range(len(wants) + 1):
                 states = _settled(_step(states, "*", wants), wants, region)
-        # Only stars are between these positions and the next `#` of `wants`. So the fewest words are the hardest to
-        # match.
+        # Only stars are between these positions and the next `#` of `wants`, so the fewest words are the hardest.
         if not states:
             return False
     return len(wants) in states

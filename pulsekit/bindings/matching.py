@@ -94,8 +94,7 @@ class Explanation:
     Attributes:
         matched: the result of `topic_matches`.
         reason: the explanation, on one line.
-        words: each pattern word with the key words that it matched. If the key did not match, those of the furthest
-            attempt.
+        words: each pattern word with the key words that it matched. Without a match, those of the furthest attempt.
         word: the number, from 1, of the first key word that did not match. None if the key matched.
         wanted: the pattern word at this place. None after the end of the pattern.
         found: the key word at this place. None after the end of the key.

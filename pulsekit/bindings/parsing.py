@@ -57,8 +57,7 @@ def read_entries(text: str | bytes | Document, *, source: str, on_warning: Calla
     """Yield the values where registrations are expected, in order. See `registration.read_registrations` for the forms.
 
     Raises:
-        DocumentError: Raised when the text has none of these forms. The error is from the form that could be parsed
-            furthest.
+        DocumentError: Raised when the text has none of these forms. The error is from the form parsed furthest.
         InvalidRegistration: Raised when the text is empty.
     """
     if not isinstance(text, str | bytes):

@@ -1,7 +1,6 @@
 """Registrations, and the bindings that they expand to. `parsing` reads the forms of registrations.
 
-A publisher registers an exchange with destinations and projects. Treeherder binds its queue to the exchange once for
-every combination of them.
+A publisher registers an exchange with destinations and projects. Treeherder binds its queue once for every combination.
 Source: `docs/submitting_data.md` of Treeherder, and the history of `treeherder/services/pulse/`.
 """
 
@@ -201,10 +200,8 @@ def read_registrations(
         full_name: a function that returns the full name of an exchange, which may be a short name.
 
     Raises:
-        DocumentError: Raised when the text has none of these forms. The error is from the form that could be parsed
-            furthest.
-        InvalidRegistration: Raised when a registration has an unknown property, lacks a property, or has a property of
-            a wrong type.
+        DocumentError: Raised when the text has none of these forms. The error is from the form parsed furthest.
+        InvalidRegistration: Raised when a property of a registration is unknown, missing, or of a wrong type.
     """
     on_warning = on_warning or (lambda text: logging.getLogger("pulsekit").warning("%s", text))
     found: list[Registration | Binding] = []

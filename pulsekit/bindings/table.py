@@ -11,13 +11,13 @@ the branches of the word, of `*`, and of `#`. A `#` can also match no word.
 
 The invariants:
 - For each word, a node is in the list at most once, even if several paths lead to it. So for any patterns, the cost of
-a key is at most its number of words times the number of nodes. A node after a `#` stays in the list until the key ends.
+  a key is at most its number of words times the number of nodes. A node after a `#` stays in the list until the key
+  ends.
 - A branch that only one pattern uses is a `_Bound` without further nodes; a second pattern with the same beginning
-  turns it into a node (`_shared`). In the rest of a `_Bound`, a `#` is always the last word, so one comparison is
-  enough.
+  turns it into a node (`_shared`). In the rest of a `_Bound`, a `#` is always the last word: one comparison is enough.
 - Removing a pattern removes each node that no other pattern uses.
 - The memo has results for the current table. It is cleared when the table changes, and when it reaches `_MEMO_KEYS` or
-`_MEMO_VALUES`.
+  `_MEMO_VALUES`.
 """
 
 from __future__ import annotations

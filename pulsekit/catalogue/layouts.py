@@ -63,8 +63,7 @@ def read_bindings(
 ) -> tuple[Binding, ...]:
     """Return the bindings for `EXCHANGE` or `EXCHANGE:PATTERN`.
 
-    EXCHANGE may be a short name, see `full_name`. Without PATTERN, `patterns` makes the patterns from fields and
-    routes.
+    EXCHANGE may be a short name, see `full_name`. Without PATTERN, `patterns` uses the fields and routes.
 
     Raises:
         ConfigurationError: Raised when Pulse cannot have the exchange, and for the reasons that `patterns` lists.

@@ -136,8 +136,7 @@ def user_option(default: str | None = None) -> Any:
     return typer.Option("--user", metavar="NAME", help=_with("User on Pulse or on the sandbox.", default))
 
 
-# Keys, patterns and arguments of a program may be empty. For an empty expression, the error of the parser has an
-# example.
+# Keys, patterns and arguments of a program may be empty. The error for an empty expression has an example.
 ALLOWED_EMPTY = ("KEY", "KEY...", "PATTERN", "EXPRESSION", "-- COMMAND...", "[-- COMMAND...]")
 
 

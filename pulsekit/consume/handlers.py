@@ -45,8 +45,7 @@ async def open_handler(
 
     Args:
         worker: the worker.
-        run: calls a function with arguments, and returns its result. The default calls it in one of `concurrency`
-            threads.
+        run: calls a function with arguments, and returns its result. By default, in one of `concurrency` threads.
 
     Raises:
         TypeError: Raised when the created handler cannot be called with a message.

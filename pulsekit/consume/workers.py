@@ -7,8 +7,9 @@ waits for the handlers, and cancels them after the shutdown timeout.
 Invariants:
 
 - A failed handler and `Stop` stop all workers, so that a supervisor sees the failure. After a worker was ready, an
-error of its subscription, such as a deleted queue, stops only this worker. - After `stop`, no handler is called. - The
-handler's context manager is exited after its consumer was closed.
+  error of its subscription, such as a deleted queue, stops only this worker.
+- After `stop`, no handler is called.
+- The handler's context manager is exited after its consumer was closed.
 
 Example: two workers run; the queue of the first is deleted. The second continues. On SIGTERM it finishes its message,
 and `run` raises the SubscriptionLost of the first.

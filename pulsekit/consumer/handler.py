@@ -66,8 +66,7 @@ class HandlerCalls:
         poison: how many poison messages did not reach a handler, see `Policy.poison`.
         limit: how often the queue requeues a message before the broker removes it, or None without a limit.
         counts: whether the queue counts the returns of its messages.
-        wait: puts a message into a retry queue. The arguments are the message, the delay in seconds, and the number of
-            failures.
+        wait: puts a message into a retry queue. Its arguments are message, delay in seconds, and number of failures.
         max_local_delay: seconds; for longer delays, `wait` is called. See `Policy.max_local_delay`.
         watchdog: names a handler that blocks the event loop.
     """

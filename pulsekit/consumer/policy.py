@@ -107,7 +107,7 @@ class Policy:
             exception.
         max_size: the largest allowed body in bytes, or None without a limit.
         timeout: seconds for one call of an `async def` handler, or None without a limit. After this time, the handler
-        is cancelled, which counts as a failure. A plain function cannot be interrupted.
+            is cancelled, which counts as a failure. A plain function cannot be interrupted.
         max_local_delay: the maximum delay, in seconds, for which a message waits in this process, or None without a
             limit. During a longer delay, the message waits in a queue on the broker. It does not count towards the
             prefetch, and the process may end. This needs a durable queue that the user owns. The queues for the delays

@@ -61,8 +61,7 @@ def read_hooks(path: str | Path) -> tuple[Hook, ...]:
     """Return the hooks of a file. The file is JSON if its name ends in `.json`, else YAML with or without anchors.
 
     Raises:
-        DocumentError: Raised when the file, or one of its template files, is not JSON or YAML, or a part of a hook is
-            missing.
+        DocumentError: Raised when the file, or one of its template files, is not JSON or YAML, or a hook is incomplete.
         ConfigurationError: Raised when the exchange or the pattern of a binding cannot exist on Pulse.
         OSError: Raised when a file cannot be read.
     """

@@ -5,7 +5,7 @@
 The package `json-e` renders the template. `_renderer` loads a second copy of its module `jsone.render`. In this copy,
 operators, functions and the interpreter return the results of JavaScript where the results of Python differ: for
 numbers, comparisons, and `now`, which is a `Date` in the service. A `Date` is an object without members: `{$eval: now}`
-gives the time as text, `$fromNow` adds to it, and `${now}` in a text is an error. docs/hooks.md lists the remaining
+gives the time as text, `$fromNow` adds to it, and `${now}` in a text is an error. docs/hooks.md lists other
 differences.
 
 Source: `services/hooks/src/taskcreator.js` of Taskcluster, https://json-e.js.org

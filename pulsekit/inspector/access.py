@@ -1,7 +1,6 @@
 """The requests that the inspector answers: only those of its own page, opened by the user who started the command.
 
-Every program and every open web site on this machine can send requests to loopback. So the messages of the broker are
-protected:
+Programs and web sites that are open on this machine can send requests to loopback. So the messages are protected:
 
 - The `Host` must be that of the printed address, which stops DNS rebinding.
 - The token of the printed address is accepted once, in exchange for a cookie that scripts and other sites cannot use

@@ -96,8 +96,8 @@ class Source:
 class LiveSource(Source):
     """A subscription with a private queue. A message is acknowledged when it is in the ring.
 
-    Entering the block subscribes, and raises the exceptions of `Consumer.open`. Without bindings, it subscribes when
-    the first one is added.
+    Entering the block subscribes, and raises the exceptions of `Consumer.open`. Without bindings, it subscribes with
+    the first one.
     """
 
     live: bool = True

@@ -53,8 +53,7 @@ def exposition(families: Iterable[Family]) -> str:
     """Return families as text.
 
     Args:
-        families: name, type, help and samples of each family. A sample has the suffix of its name, its labels and its
-            value.
+        families: name, type, help and samples of each family. A sample has a suffix of the name, labels and a value.
     """
     lines = []
     for name, kind, text, samples in families:

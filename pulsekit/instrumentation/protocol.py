@@ -100,8 +100,7 @@ class SettlementDetails:
     Attributes:
         delivery: the message and its queue.
         settlement: how the message is settled.
-        stale: whether the connection of the message was lost. If so, the broker has requeued the message, and delivers
-            it again.
+        stale: whether the connection of the message was lost. If so, the broker delivers the message again.
     """
 
     delivery: DeliveryDetails

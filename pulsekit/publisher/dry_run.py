@@ -29,8 +29,7 @@ class DryRunMessage:
 
     Attributes:
         verdict: `valid`, `wrong` (Treeherder would show wrong data), `dropped` or `invalid`.
-        outcome: what Treeherder would do: `stored`, `dropped`, `ignored` or `unknown`. Empty if the payload is not a
-            job.
+        outcome: what Treeherder would do: `stored`, `dropped`, `ignored` or `unknown`. Empty if it is not a job.
         routing_key: the routing key, or None if the payload would not be sent.
         options: the CC and BCC keys, the expiration and the `reply_to` of the message.
         dropped: the same fields of the record that would not be sent.

@@ -244,8 +244,7 @@ class Publisher:
             NetworkError: Raised when the first connection fails, or when `stop_when_silent` applies and there are more
                 messages.
             ConfigurationError: Raised when the window is smaller than 1.
-            TypeError: Raised when a part of a message has a wrong type, once the receipts of the previous messages were
-                yielded.
+            TypeError: Raised when a part of a message has a wrong type, once all previous receipts were yielded.
         """
         self._sender.check()
         if self._sender.failure is not None:

@@ -3,14 +3,15 @@
 Plan: a message is accepted, sent and settled.
 
 - `accept` adds the message to `_outbox` and to `pending`, which is in the order of acceptance.
-- `flush` writes the outbox to the channel of the current epoch in one batch. It is called at the end of an iteration
-  of the event loop, when 64 messages wait, or when the connection becomes writable again.
+- `flush` writes the outbox to the channel of the current epoch in one batch. It is called at the end of an iteration of
+  the event loop, when 64 messages wait, or when the connection becomes writable again.
 - `_on_outcome` is called by the channel with the broker's answer, and `_settle` gives the message its receipt and
   removes it from `pending`.
 - `_run` opens a channel on each new connection, and another one if the broker closes the channel. The outbox then
   starts as a copy of `pending`: each message without a receipt is sent again, in order and with the same message id.
 - If the broker closed the channel because of a message, `isolation` finds the message. It is refused, and the other
-messages are sent again. - One timer is set for the earliest deadline of `pending`.
+  messages are sent again.
+- One timer is set for the earliest deadline of `pending`.
 
 Invariants: `_outbox` is a part of `pending`, except for messages that timed out since the last flush. A message gets
 exactly one receipt or error, at its deadline at the latest. Memory does not grow while the broker accepts no messages,

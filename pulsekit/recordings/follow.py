@@ -126,8 +126,7 @@ class Follower:
             Whether the consumer is open. If not, a condition of `until` was met before the exchange existed.
 
         Raises:
-            ConnectTimeout: Raised when a condition of `until` was met while the consumer was not open for another
-                reason.
+            ConnectTimeout: Raised when a condition of `until` was met before the consumer was open for another reason.
             PulsekitError: Raised when the consumer cannot be opened.
         """
         time = asyncio.get_running_loop().time

@@ -21,8 +21,7 @@ __all__ = ["MissingFields"]
 
 _Path: TypeAlias = tuple[str, ...]
 
-# Nodes of the syntax tree whose first child reads the current value, and whose other children read the result of the
-# first.
+# Nodes of the syntax tree whose first child reads the current value, and the others read its result.
 _FIRST = {"index_expression", "projection", "value_projection", "filter_projection", "flatten", "slice", "pipe"}
 # Nodes whose children all read the current value.
 _ALL = {

@@ -55,8 +55,7 @@ def message_record(message: Message, *, exact: bool = False) -> dict[str, Any]:
 
     Args:
         message: the delivery.
-        exact: also store the exact body, because `payload` loses white space, the spelling of numbers and repeated
-            keys.
+        exact: also store the exact body, as `payload` loses white space, the spelling of numbers and repeated keys.
     """
     record, (text, payload) = _head(message), _read_payload(message.body)
     if text is not None:

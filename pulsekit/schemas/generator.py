@@ -71,8 +71,7 @@ class _Generator(CodeGeneratorDraft04):
     """The overrides, for the generators of all drafts.
 
     fastjsonschema's interface: `_definition` is the current schema, and `_variable` the variable of its value. `l`
-    writes a line. The block after the line is written inside the context of `l`. `exc` writes the code that refuses a
-    value.
+    writes a line. The block after the line is written inside the context of `l`. `exc` writes a refusal.
     """
 
     _definition: dict[str, Any]

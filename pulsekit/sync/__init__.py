@@ -20,8 +20,8 @@ Invariants:
 
 - Several threads may use one `Pulse` and one `Publisher`. One thread iterates over a `Consumer`.
 - A child process after a fork has no copy of the background thread. The first call in the child starts another thread
-with other connections, and each publisher is created again. A consumer belongs to the process that opened it. - A
-`Pulse` that was not closed is closed when the interpreter exits.
+  with other connections, and each publisher is created again. A consumer belongs to the process that opened it.
+- A `Pulse` that was not closed is closed when the interpreter exits.
 
 Example: a web application creates one publisher while it starts, then forks four workers. Each worker publishes over
 its own connection.

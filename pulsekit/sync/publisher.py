@@ -59,8 +59,7 @@ class Publisher(Delegate[AsyncPublisher]):
     @with_parameters_of(AsyncPublisher.publish)
     def publish(self, *args: Any, **kwargs: Any) -> Receipt:
         """Publish one message and wait for its confirm."""
-        # This needs no task and no second iteration of the event loop: a third more messages per second than
-        # `delegate`.
+        # This needs no task and no second iteration of the event loop: a third more messages per second.
         background, publisher = self._background(), self._asynchronous()
         settled: queues.SimpleQueue[BaseException | None] = queues.SimpleQueue()
         begun: list[PendingMessage] = []

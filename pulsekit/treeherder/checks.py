@@ -1,7 +1,6 @@
 """The checks of the rules in `rules`: one function for each rule that a single job can break.
 
-The payload need not be valid. A value that is missing, or has another type, breaks no rule. No function raises an
-exception.
+The payload need not be valid. A value that is missing, or has another type, breaks no rule. No function raises errors.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from pulsekit.treeherder.context import Context
 
-    # A JSON pointer, a message about its value, and a JSON Patch operation that corrects the value without changing its
+    # A JSON pointer, a message about its value, and a JSON Patch operation that corrects it without changing the
     # meaning.
     Breach: TypeAlias = tuple[str, str] | tuple[str, str, Mapping[str, Any]]
 

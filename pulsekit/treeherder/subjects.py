@@ -44,8 +44,7 @@ EXCHANGES = tuple(f"{_PREFIX}{state}" for state in _STATES)  # the exchanges tha
 _GITHUB = "exchange/taskcluster-github/v1/"
 _HG = "exchange/hgpushes/v1"
 PUSH_EXCHANGES = (_HG, f"{_GITHUB}push", f"{_GITHUB}pull-request")  # the exchanges of pushes that Treeherder binds
-# Other exchanges of services that publish neither jobs nor messages that Treeherder reads. A record of such an exchange
-# is not a job.
+# Other exchanges of services that publish neither jobs nor messages that Treeherder reads. Their records are not jobs.
 _TASKCLUSTER = tuple(f"exchange/taskcluster-{name}/" for name in ("auth", "hooks", "notify", "queue", "worker-manager"))
 _PUSHES = (_GITHUB, "exchange/github-webhooks/", "exchange/landoprod/", "exchange/landostage/", "exchange/landodev/")
 _ANY_TASK = "A" * 22  # the slug id of the UUID of zeros
@@ -70,8 +69,7 @@ class TaskMessage:
         root_url: the root URL of the Taskcluster deployment.
         payload_at: the JSON pointer of the body in the text from which it was read.
         task_at: the JSON pointer of the definition in that text.
-        has_times: False for a message that was generated for a preview. Its run has no times, and its task may have
-            none.
+        has_times: False for a message that was generated for a preview. Its run, and maybe its task, has no times.
         content_type: the property of the message; empty if the message has none, or None if it is unknown.
     """
 

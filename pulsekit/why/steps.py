@@ -76,8 +76,7 @@ class TaskReason:
     Attributes:
         task_id: the id of the task.
         name: the name of the task, or empty.
-        rule: the rule by which Treeherder drops the messages of the task. Empty if Treeherder drops none, but has no
-            job.
+        rule: the rule by which Treeherder drops the messages of the task. Empty if it drops none, but has no job.
         message: the finding.
         hint: what to change.
     """

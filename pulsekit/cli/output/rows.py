@@ -155,8 +155,7 @@ class Rows:
         if not self._full:
             return
         payload = seen.payload if seen.answer is None else json.loads(seen.answer)
-        # On several lines, large payloads are unreadable, and so are deeply nested payloads, because of the
-        # indentation.
+        # On several lines, large payloads are unreadable, and so are deeply nested payloads.
         if payload is NOT_JSON or len(seen.message.body) > MOST_LAID_OUT or is_deeper(payload, DEEPEST):
             self._output.line(_flat(seen))
             return

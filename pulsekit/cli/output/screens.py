@@ -186,8 +186,7 @@ class Meter:
             self._live.start()
         terminal = self._live.console
         room = max(_LEAST_ROWS, terminal.size.height - 5) if terminal.is_terminal else len(look.rows)
-        # The terminal echoes ^C after the table. Leave columns for it, because on a new line it would shift the next
-        # table.
+        # The terminal echoes ^C after the table. Leave columns for it, or it would shift the next table.
         width = terminal.size.width - 3
         self._live.update(Constrain(_table(look, room, width), width), refresh=True)
 

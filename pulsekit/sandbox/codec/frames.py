@@ -150,8 +150,7 @@ def decode(payload: bytes) -> Frame:
     (AMQP 0-9-1 §4.2.5.2): `bit` is the next bit of the octet `bits`, and 8 if the next bit starts a new octet.
 
     Raises:
-        Refusal: Raised with 501 if the method does not exist or its fields are malformed, with 502 if a table is
-            malformed.
+        Refusal: Raised with 501 if the method does not exist or a field is malformed, with 502 if a table is malformed.
     """
     if len(payload) < 4:
         raise Refusal(501, "cannot decode <<>>")

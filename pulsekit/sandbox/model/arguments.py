@@ -99,8 +99,7 @@ def check_equivalent(
         received: the arguments of the declaration.
         names: the arguments to compare.
         resource: `queue '…' in vhost '…'`, for the text.
-        default_type: the `x-queue-type` of a declaration that has none. With None, the text reports the type as
-            missing.
+        default_type: the `x-queue-type` of a declaration that has none. With None, the text says that it is missing.
 
     Raises:
         Refusal: Raised with 406 for the first argument that differs.

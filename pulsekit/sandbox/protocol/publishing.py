@@ -43,8 +43,8 @@ class ContentAssembler:
 
     Invariant: until the message is complete, `_missing` is the announced size minus the bytes received.
 
-    Example: after a header with size 10, body frames of 4 and 6 bytes complete the message. Body frames of 4 and 7
-    bytes never complete it.
+    Example: after a header with size 10, body frames of 4 and 6 bytes complete the message. Those of 4 and 7 bytes
+    never do.
     """
 
     def __init__(self, publish: frames.Publish, max_message: int) -> None:

@@ -379,8 +379,7 @@ class Session:
     def _beat(self, interval: float) -> None:
         """Send a heartbeat if no other bytes were sent. End a connection that was silent for too long (§4.2.7).
 
-        This runs twice in a heartbeat interval. The sixth run in a row without bytes from the client ends the
-        connection.
+        This runs twice in a heartbeat interval. After six runs without bytes from the client, the connection ends.
         """
         self._timer = self.broker.timers.after(interval, lambda: self._beat(interval))
         self._silent_intervals = 0 if self.paused else self._silent_intervals + 1

@@ -85,8 +85,7 @@ def schema_for(name: str | None, bindings: Sequence[Binding]) -> Schema | Messag
     """Return the check of `--schema`, or for `auto` a function that returns the check for an exchange.
 
     Raises:
-        ConfigurationError: Raised when there is no such schema, or the catalogue has a schema for none of the
-            exchanges.
+        ConfigurationError: Raised when there is no such schema, or the catalogue has none for these exchanges.
     """
     from pulsekit.schemas.schema import load_schema
     from pulsekit.treeherder.message_check import message_check

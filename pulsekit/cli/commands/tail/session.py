@@ -216,8 +216,7 @@ class Session:
         try:
             yield
         finally:
-            # Wait before cancelling: the cancellation of a request closes its channel, and acks in flight would be
-            # lost.
+            # Wait before cancelling: the cancellation of a request closes its channel, and loses acks in flight.
             stopped.set()
             await asyncio.wait([task], timeout=_LOOK)
             task.cancel()
