@@ -177,7 +177,7 @@ class Connection:
         """Wait until the connection is open, and return the link of the current epoch.
 
         Raises:
-            PulsekitError: Raised when the connection failed permanently or was closed. All callers get it.
+            PulsekitError: Raised when the connection failed permanently or was closed. Each caller gets a copy.
         """
         while True:
             if self._failure is not None:

@@ -218,7 +218,7 @@ class ConsumeChannel(FrameChannel):
         """Stop the deliveries (basic.cancel). Earlier deliveries can still be settled. Stopping twice is fine.
 
         basic.cancel is written before the deliveries are requeued, so that the broker does not deliver them to this
-        consumer again. aiormq does not send basic.cancel, which closes the channel if the request is cancelled or times
+        consumer again. aiormq does not send it, because aiormq closes the channel if a request is cancelled or times
         out.
 
         Args:

@@ -1,10 +1,10 @@
 """Compare two topic patterns for all routing keys at once (AMQP 0-9-1 §3.1.3.3).
 
-The plan of `covers`: of the keys that the narrower pattern matches, take the one that is hardest to match. If the wider
-pattern matches this key, it covers the narrower pattern. The key is not built: its words are read one by one, as by a
-nondeterministic automaton. `states` are the positions in the wider pattern that the words so far can reach, and `_step`
-advances them by one word. The hardest words are: for a literal, the literal; for `*`, a word that occurs in no pattern;
-for `#`, either no word, or more of these words than the wider pattern can match without a `#`.
+The plan of `covers`: of the keys that the narrower pattern matches, choose the one that is hardest to match. If the
+wider pattern matches this key, it covers the narrower pattern. The key is not built: its words are read one by one, as
+by a nondeterministic automaton. `states` are the positions in the wider pattern that the words so far can reach, and
+`_step` advances them by one word. The hardest words are: for a literal, the literal; for `*`, a word that occurs in no
+pattern; for `#`, either no word, or more of these words than the wider pattern can match without a `#`.
 
 Example: does `a.#.c` cover `a.*.c`? After a: positions 1 and 2 (after the `#`). After an unknown word, which the `#`
 matches: again 1 and 2. After c: position 3, the end. So the answer is yes. Does `a.*` cover `a.#`? The `#` becomes

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ENTRY", "Refused", "Validator", "bind", "execute", "searcher", "without_pattern_warnings"]
 
-# A function that raises `Refused` if a payload is invalid. For other values than JSON's, it may raise any exception.
+# A function that raises `Refused` if a payload is invalid. For values that are not JSON, it may raise any exception.
 Validator: TypeAlias = Callable[[Any], object]
 
 ENTRY = "validate"  # the name of the function that validates a payload

@@ -101,7 +101,7 @@ class JobDrawing:
             self._line(len(_INDENT), Text(clean(reference["url"]), "key"))
 
     def _aligned(self, rows: Sequence[tuple[Text, Text | list[Text]]], indent: int = 0) -> None:
-        """Print rows of a head and a text, which is wrapped, or a head and pieces, which are not divided.
+        """Print rows in two columns: a head, and a text that is wrapped or pieces that are not divided.
 
         If a head is too long, its second column begins on the next line.
         """
