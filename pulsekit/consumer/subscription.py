@@ -21,6 +21,7 @@ Invariants:
 - If a connection is lost while a message has its last delivery (`last_chances`), the gap is lossy.
 - A queue with `x-expires` may expire while no connection is open. It is created again, and the gap is lossy.
 - If the queue was lost, the gap begins with the oldest message that may have waited in it (`_oldest_missing`).
+- A gap is reported before the first message after it is in the buffer.
 - `end` is set once. Iteration raises it when the buffer is empty.
 
 Example: a durable queue; messages 1 to 3 are buffered and 1 is acknowledged. The connection is lost at 12:00:00 and the
@@ -590,6 +591,8 @@ class Subscription:
 
     def _on_delivery(self, delivery: Delivery) -> None:
         self._received = now = time.time()
+        if self._lost_at is not None or self._created:  # the first message arrives with consume-ok
+            self._report_gap()
         message = Delivered(delivery, self._epoch, now, self._settler, self._schema)
         if self._retry_exchange is not None and delivery.exchange == self._retry_exchange:
             restore(message)

@@ -304,13 +304,14 @@ async def test_another_thread_can_settle_messages(pulse: pulsekit.Pulse, exchang
     assert (await queue_depth(pulse, queue)).total == 0
 
 
-async def test_deliveries_that_arrive_with_consume_ok_are_acknowledged(
+async def test_deliveries_that_arrive_with_consume_ok_follow_their_gap_and_are_acknowledged(
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str
 ) -> None:
+    gaps: list[pulsekit.Gap] = []
     async with (
         Proxy(user.url) as proxy,
         pulsekit.connect(proxy.url) as slow,
-        slow.subscribe(exchange, queue=f"queue/{user.name}/safe", prefetch=2) as messages,
+        slow.subscribe(exchange, queue=f"queue/{user.name}/safe", prefetch=2, on_gap=gaps.append) as messages,
     ):
         waiting = asyncio.ensure_future(anext(messages))
         proxy.delay_answers(0.05)
@@ -318,6 +319,7 @@ async def test_deliveries_that_arrive_with_consume_ok_are_acknowledged(
         await send(pulse, exchange, range(6))
         for number in range(6):
             message = await waiting
+            assert [gap.created for gap in gaps] == [True, False]
             await message.ack()  # if the ack were lost, the message would use one of two places of the prefetch
             assert message.payload == {"n": number}
             waiting = asyncio.ensure_future(anext(messages))
