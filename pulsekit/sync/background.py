@@ -62,14 +62,18 @@ class Background:
             tasks[0].add_done_callback(lambda _: done.release())
 
         def cancel() -> None:
-            tasks[0].cancel()
+            if tasks:
+                tasks[0].cancel()
+            else:  # the exception was raised before `start` was scheduled
+                coroutine.close()
 
-        with self._accepting_for(coroutine):
-            self.loop.call_soon_threadsafe(start)
         try:
+            with self._accepting_for(coroutine):
+                self.loop.call_soon_threadsafe(start)
             done.acquire()
         except BaseException:
-            self.loop.call_soon_threadsafe(cancel)
+            with suppress(RuntimeError):  # the event loop is closed
+                self.loop.call_soon_threadsafe(cancel)
             raise
         if tasks[0].cancelled():
             raise NotOpen(OUTSIDE)

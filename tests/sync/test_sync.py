@@ -19,6 +19,7 @@ import pulsekit.sync
 from pulsekit.consumer import OnFailure, Policy
 from pulsekit.instrumentation import Instrumentation
 from pulsekit.queues import queue_depth
+from pulsekit.sync.background import Background
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -415,6 +416,33 @@ def test_ctrl_c_interrupts_a_wait(user: PulseUser, exchange: str, way: str) -> N
         child.send_signal(signal.SIGINT)
         assert child.communicate() == ("interrupted\n", "")
     assert child.returncode == 0
+
+
+def test_ctrl_c_cancels_a_call_that_is_being_passed_to_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    background = Background(pulsekit.connect("amqp://u:p@127.0.0.1:1/"))
+    cancelled = threading.Event()
+
+    async def wait() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    pass_on = background.loop.call_soon_threadsafe
+
+    def interrupted(function: Callable[[], None]) -> None:
+        monkeypatch.undo()
+        pass_on(function)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(background.loop, "call_soon_threadsafe", interrupted)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            background.call(wait())
+        assert cancelled.wait(30)
+    finally:
+        background.close(at_once=True)
 
 
 DRAIN = """
