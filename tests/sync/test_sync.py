@@ -420,15 +420,6 @@ def test_ctrl_c_interrupts_a_wait(user: PulseUser, exchange: str, way: str) -> N
 
 def test_ctrl_c_cancels_a_call_that_is_being_passed_to_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     background = Background(pulsekit.connect("amqp://u:p@127.0.0.1:1/"))
-    cancelled = threading.Event()
-
-    async def wait() -> None:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cancelled.set()
-            raise
-
     pass_on = background.loop.call_soon_threadsafe
 
     def interrupted(function: Callable[[], None]) -> None:
@@ -436,11 +427,16 @@ def test_ctrl_c_cancels_a_call_that_is_being_passed_to_the_thread(monkeypatch: p
         pass_on(function)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(background.loop, "call_soon_threadsafe", interrupted)
+    async def tasks() -> int:
+        await asyncio.sleep(0)  # so that a cancelled task has ended
+        return len(asyncio.all_tasks())
+
     try:
+        before = background.call(tasks())
+        monkeypatch.setattr(background.loop, "call_soon_threadsafe", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            background.call(wait())
-        assert cancelled.wait(30)
+            background.call(asyncio.Event().wait())
+        assert background.call(tasks()) == before
     finally:
         background.close(at_once=True)
 
