@@ -406,7 +406,7 @@ class Pulse:
         await (await self.link()).ask(request, doing)
 
     def _register(self, user: Publisher | Consumer) -> None:
-        """Add a publisher or consumer to close with the connection. Remove those that are already closed."""
+        """Add a publisher or consumer to close with the connection. Remove closed publishers and consumers."""
         self._users = [*(other for other in self._users if not other.closed), user]
 
     def _group(self) -> asyncio.TaskGroup:

@@ -61,7 +61,7 @@ def check_number(name: str, value: object) -> None:
 
 
 def call_safely(callback: Callable[[*Ts], object] | None, *args: *Ts) -> None:
-    """Call a callback unless it is None, and log its exception. If it returns a coroutine, log that as an error."""
+    """Call a callback, if there is one. Log its exception, or an error if it returns a coroutine."""
     if callback is None:
         return
     try:

@@ -103,7 +103,7 @@ class Places:
 def _near(text: str, offset: int, name: str) -> int | None:
     r"""Return the offset of a member of the object at an offset, or None if it is not in the first `_NEAR` characters.
 
-    This takes a third of the time of reading the members of a job. The name in quotes is the key of the member if a
+    This is three times as fast as reading the members of a job. The name in quotes is the key of the member if a
     colon follows, it is not inside a string, and all brackets between the first one and the name are closed. Without
     backslashes, every second part between quotes is outside of strings. Example: before "c", the parts of
     `{"a":["b"],"c":1}` are `{`, `:[` and `],`, so the brackets are `[]`. If the first occurrence of the name is not the

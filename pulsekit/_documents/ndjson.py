@@ -9,9 +9,9 @@ from typing import Any
 __all__ = ["dump_line", "dump_quickly", "escape_unsafe"]
 
 # All characters that a terminal or an editor may interpret: DEL and C1, bidi controls, line separators; and surrogates,
-# which UTF-8 cannot encode. JSON itself escapes C0. A text: to compile it takes 1 % of a start, and few need it.
+# which UTF-8 cannot encode. JSON itself escapes C0. The pattern is compiled when a text needs it: 1 % of a start.
 _UNSAFE = "[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-_DISTINCT = 64  # characters that are replaced one after the other; there are as many but surrogates, which are rare
+_DISTINCT = 64  # different characters that are replaced one by one; only surrogates can be more
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
@@ -28,7 +28,7 @@ def dump_line(value: Any) -> str:
 
 
 def dump_quickly(value: Any) -> str:
-    """Return the line of a value without NaN and infinity. This takes a third of the time of `dump_line`.
+    """Return the line of a value without NaN and infinity, three times as fast as `dump_line`.
 
     The exponent of a number can have another form. Use this only if the command imports orjson anyway.
     """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Guesses", "brief", "counted", "described", "either", "how_to_match"]
 
-_SURROGATE = r"[\ud800-\udfff]"  # a text: to compile it takes 1 % of a start, and few commands need it
+_SURROGATE = r"[\ud800-\udfff]"  # compiled when a text needs it: 1 % of a start
 _ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, default=repr)
 _NOT_IN_WORDS = re.compile(r"[\W_]+")
 

@@ -491,8 +491,7 @@ def _words(error: BaseException) -> str:
 def _without_paths(text: str) -> str:
     """Remove the paths of this machine from a text, except the names of configuration files."""
     with contextlib.suppress(OSError, RuntimeError):  # the folder was deleted, or the user has no home
-        for folder in sorted({str(Path.home()), *map(str, (here := Path.cwd(), *here.parents))}, key=len)[
-            :0:-1
-        ]:  # longest first, without /
+        folders = {Path.home(), Path.cwd(), *Path.cwd().parents} - {Path("/")}
+        for folder in sorted(map(str, folders), key=len, reverse=True):
             text = text.replace(f"{folder}/", "/")
     return _PATH.sub(lambda path: f"…/{name[0]}" if (name := _CONFIGURATION.search(path[0])) else "<path>", text)

@@ -1,6 +1,6 @@
 """Recognise older forms of jobs, and explain each in one problem instead of many.
 
-    explained(payload, problems)     # the problems; one problem that names the form replaces those that it explains
+    explained(payload, problems)     # the problems; for an older form, one problem replaces all problems of that form
     revision_of(payload)             # "pulse-job-2020", "rest", "mozillapulse" …, or "" if it is not a job
 
 The forms, each with the fields that only it has:
@@ -102,7 +102,7 @@ def revision_of(payload: Any) -> str:
 
 
 def explained(payload: Any, problems: Sequence[Problem]) -> list[Problem]:
-    """Return the problems of an invalid job. A problem that names an older form replaces those that it explains."""
+    """Return the problems of an invalid job. One problem names an older form and replaces the problems of that form."""
     revision = revision_of(payload)
     if revision == _ENVELOPE:
         return [
