@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PrivateNode", "lacking", "running"]
 
+_CONNECT_SECONDS = 10.0
 _END_SECONDS = 30.0
 
 
@@ -126,9 +128,17 @@ class PrivateNode(RabbitMQ):
     def eval(self, *expressions: str) -> str:
         # A hundred times faster than rabbitmqctl, which starts a virtual machine of its own.
         erlang = ", ".join(expressions)
-        answer = run(
-            self._home.root.command("erl_call", "-n", self.name, "-e"), env=self._environment(), given=f"{erlang}.\n"
-        )
+        command = self._home.root.command("erl_call", "-n", self.name, "-e")
+        deadline = time.monotonic() + _CONNECT_SECONDS
+        while True:
+            try:
+                answer = run(command, env=self._environment(), given=f"{erlang}.\n")
+                break
+            except RuntimeError as error:
+                # On a busy machine the node is slow to answer; nothing was evaluated.
+                if "failed to connect to node" not in str(error) or not self.is_up or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
         if not answer.startswith("{ok, "):
             raise RuntimeError(f"{answer}\nto: {erlang}")
         return answer.removeprefix("{ok, ").removesuffix("}")
