@@ -16,7 +16,6 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pulsekit._documents.nesting import is_deeper_text
 from pulsekit._documents.payloads import load_json
 from pulsekit.errors import DamagedRecording, InvalidMessage
 from pulsekit.records.record import is_metadata, is_record, read_gap, read_record
@@ -157,10 +156,10 @@ class _Check:
 
 
 def _read_json(line: bytes) -> Any:
-    if is_deeper_text(line):
-        raise ValueError("this line is nested too deeply")
     try:
         return load_json(line)
+    except RecursionError:
+        raise ValueError("this line is nested too deeply") from None
     except ValueError as error:
         if not line.endswith(b"\n"):
             raise EOFError(f"the file ends within this line: {_CUT}") from None

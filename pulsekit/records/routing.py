@@ -8,7 +8,6 @@ from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from pulsekit._documents.nesting import is_deeper_text
 from pulsekit.bindings.matching import RoutedMessage, check_key
 from pulsekit.errors import DocumentError, InvalidMessage
 
@@ -50,15 +49,16 @@ def _from_record(text: bytes, source: str, number: int) -> RoutedMessage | None:
     from pulsekit._documents.payloads import load_json  # imported late: not needed for keys
 
     value: Any = None
-    if not is_deeper_text(text):
-        try:
-            value = load_json(text)
-        except UnicodeDecodeError:
-            raise
-        except ValueError:
-            # The payload is ignored. It may have integers that Python refuses to convert.
-            with suppress(ValueError):
-                value = json.loads(text.decode(), parse_int=float)
+    try:
+        value = load_json(text)
+    except RecursionError:
+        pass
+    except UnicodeDecodeError:
+        raise
+    except ValueError:
+        # The payload is ignored. It may have integers that Python refuses to convert.
+        with suppress(ValueError):
+            value = json.loads(text.decode(), parse_int=float)
     if value is None:
         from pulsekit._documents.document import parse_json  # only parse_json finds the position of the error
 

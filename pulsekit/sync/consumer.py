@@ -138,7 +138,7 @@ class Consumer(Delegate[AsyncConsumer]):
         # The caller's thread takes messages from the buffer itself. If it did so without end, the background thread
         # would have to wait for the GIL for 5 ms each time (sys.getswitchinterval), and the broker for settlements.
         while True:
-            if self._left and self._in_process and (message := self._consumer.take()) is not None:
+            if self._left and current_process() is self._process and (message := self._consumer.take()) is not None:
                 self._left -= 1
                 return message
             if not self._background().call(_arrival(self._asynchronous(), timeout)):
