@@ -114,12 +114,13 @@ async def _faststream_subscriber(task: Task, meter: Meter) -> None:
         await done.wait()
 
 
-def _kombu(task: Task, meter: Meter) -> None:
+def _kombu(task: Task, meter: Meter, *, decoded: bool = False) -> None:
     kombu: Any = import_module("kombu")
     more = True
 
     def on_message(message: Any) -> None:
         nonlocal more
+        assert not decoded or message.payload["version"] == 1
         message.ack()
         more = meter.took()
 
@@ -154,6 +155,7 @@ _CLIENTS: dict[str, Client] = {
     "aio-pika iterator": _aio_pika_iterator,
     "aiormq callback": _aiormq_callback,
     "FastStream subscriber": _faststream_subscriber,
+    "kombu, decoded": partial(_kombu, decoded=True),
     "kombu": _kombu,
     "pika": _pika,
 }

@@ -178,7 +178,7 @@ GOALS = (
         "consume",
         "pulsekit.sync for, decoded",
         2.0,
-        beside=("kombu",),
+        beside=("kombu, decoded",),
     ),
     *(
         Goal(
