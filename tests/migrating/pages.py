@@ -1,4 +1,4 @@
-"""The programs on the pages of docs/migrating/, and the numbers of their lines in the table of kombu.md.
+"""The programs on the pages of docs/migrating/, and the numbers of their lines in the tables.
 
 `python tests/migrating/pages.py` updates both.
 """
@@ -16,7 +16,6 @@ from migrating.programs import DOCS, PROGRAMS, lines
 
 __all__ = ["drawn", "figures", "rows"]
 
-_INDEX = DOCS / "kombu.md"
 _ROW = re.compile(
     r"^(\| \[(\w+)\]\([^)]*\) \|[^|]*\| )\d+ \| \d+( \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|)$", re.MULTILINE
 )
@@ -24,16 +23,20 @@ _PROGRAM = re.compile(r"^<!-- (\w+)\.py -->\n```python\n.*?^```$", re.MULTILINE 
 
 
 def rows() -> list[str]:
-    """Return the names in the table."""
-    return [row[2] for row in _ROW.finditer(_INDEX.read_text(encoding="utf-8"))]
+    """Return the names in the tables."""
+    return [row[2] for row in _found()]
 
 
 def figures(name: str) -> tuple[int, int]:
-    """Return how many messages a program loses and handles twice, as the table says it."""
+    """Return how many messages a program loses and handles twice, as its table says it."""
     job, form = name.split("_")
-    row = next(row for row in _ROW.finditer(_INDEX.read_text(encoding="utf-8")) if row[2] == job)
+    row = next(row for row in _found() if row[2] == job)
     lost, twice = (row[4], row[6]) if form == "before" else (row[5], row[7])
     return int(lost), int(twice)
+
+
+def _found() -> list[re.Match[str]]:
+    return [row for page in DOCS.glob("*.md") for row in _ROW.finditer(page.read_text(encoding="utf-8"))]
 
 
 def drawn(text: str) -> str:

@@ -1,4 +1,4 @@
-"""docs/migrating/consumers.md: how many of 300 messages each consumer loses and repeats, with kombu and with pulsekit.
+"""The consumers of docs/migrating/: how many of 300 messages each one loses and repeats, before and with pulsekit.
 
 A program gets 200 messages. Message 6 fails once. The program is killed in the middle of message 100, or of the batch
 with it. 50 messages follow while it does not run, and 50 after its next start.
@@ -110,6 +110,10 @@ CASES = {
     ),
     "etl_before": Case(ALL - {*FIRST}, lambda number: task(number, "completed"), ("runs",), middle=200, ends=True),
     "etl_after": Case(ALL, lambda number: task(number, "completed"), ("runs",), middle=50, ends=True),
+    "builds_before": Case((ALL - {FAILS}) - {*range(MIDDLE, 250)}, push, ("builds",)),
+    "builds_after": Case(ALL, push, ("builds-2",)),
+    "reviews_before": Case(ALL - {FAILS, *range(MIDDLE, 200)}, task, ("reviews",), acknowledged=True),
+    "reviews_after": Case(ALL, task, ("reviews",)),
 }
 
 
@@ -200,7 +204,7 @@ def run(name: str, admin: pulsekit.sync.Pulse, place: Place, service: Service) -
 
 
 def check(name: str, admin: pulsekit.sync.Pulse, user: PulseUser, tmp_path: Path) -> None:
-    """Compare the messages that a program lost and repeated with the table of the page."""
+    """Compare the messages that a program lost and repeated with the table of its page."""
     case = CASES[name]
     for exchange in {case.message(number)[0] for number in ALL}:
         admin.create_exchange(exchange)
@@ -238,7 +242,7 @@ def cases(form: str, *quick: str) -> pytest.MarkDecorator:
 
 
 @cases("before")
-def test_with_kombu_a_consumer_loses_what_the_page_says(
+def test_a_consumer_without_pulsekit_loses_what_the_page_says(
     admin: pulsekit.sync.Pulse, user: PulseUser, tmp_path: Path, name: str
 ) -> None:
     check(name, admin, user, tmp_path)

@@ -112,6 +112,13 @@ async def test_another_protocol_is_answered_with_the_supported_one(header: bytes
         assert await wire.reader.readexactly(8) == protocol(address.version)
 
 
+async def test_the_header_of_amqp_0_9_opens_a_connection_too(address: Address) -> None:
+    async with connect(address.host, address.port) as wire:
+        wire.raw(b"AMQP\x01\x01\x00\x09")
+        start = await wire.until(commands.Connection.Start)
+    assert (start.version_major, start.version_minor) == (0, 9)
+
+
 async def test_a_broker_offers_the_login_mechanisms_of_rabbitmq(address: Address) -> None:
     async with connect(address.host, address.port) as wire:
         wire.raw(b"AMQP\x00\x00\x09\x01")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "BODY", "HEADER", "HEARTBEAT", "METHOD", "PROTOCOL_HEADER", "PUBLISH", "Publish", "Splitter", "content",
+    "BODY", "HEADER", "HEARTBEAT", "METHOD", "PROTOCOL_HEADERS", "PUBLISH", "Publish", "Splitter", "content",
     "decode", "delivery", "encode", "frame", "method_ids", "publish", "short_string", "unknown",
 ]  # fmt: skip
 
@@ -31,7 +31,8 @@ METHOD: Final = 1
 HEADER: Final = 2
 BODY: Final = 3
 HEARTBEAT: Final = 8
-PROTOCOL_HEADER: Final = b"AMQP\x00\x00\x09\x01"
+# The header of AMQP 0-9-1, and that of AMQP 0-9, which aioamqp sends. RabbitMQ treats both as AMQP 0-9-1.
+PROTOCOL_HEADERS: Final = (b"AMQP\x00\x00\x09\x01", b"AMQP\x01\x01\x00\x09")
 PUBLISH: Final = b"\x00\x3c\x00\x28"
 
 _END: Final = b"\xce"

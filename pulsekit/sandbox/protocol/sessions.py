@@ -243,10 +243,10 @@ class Session:
     def _protocol_header(self, data: bytes) -> bytes:
         """Check the protocol header, the first eight bytes. Return the bytes after it."""
         self._head += data
-        if len(self._head) < 8 and frames.PROTOCOL_HEADER.startswith(self._head):
+        if len(self._head) < 8 and any(header.startswith(self._head) for header in frames.PROTOCOL_HEADERS):
             return b""
         head, more = self._head[:8], self._head[8:]
-        if head != frames.PROTOCOL_HEADER:
+        if head not in frames.PROTOCOL_HEADERS:
             self.send(self.broker.release.protocol)
             self.finish()
             return b""
