@@ -115,7 +115,10 @@ class SavedEvidence:
 
     def __init__(self, value: Any) -> None:
         if not isinstance(value, dict) or value.get("type") != _TYPE:
-            raise InvalidInput("this is not a file of `pulsekit why --save`")
+            raise InvalidInput(
+                "this is not a file of `pulsekit why --save`: for a task graph, a definition or a recording, use "
+                "`pulsekit preview`"
+            )
         if value.get("v") != _VERSION:
             raise InvalidInput(f"the file has version {value.get('v')!a}; this pulsekit reads {_VERSION}")
         try:

@@ -93,4 +93,5 @@ def read_target(text: str, *, root_url: str | None = None, treeherder: str | Non
                 number = None if match["run"] is None else int(match["run"])
                 host = treeherder or check_site(site, "Treeherder")
                 return Target(match["task"], number, "", root_url or ROOT_URL, host)
-    raise ConfigurationError(f"{text!a} is not {_FORMS}")
+    advice = "; a link to a push names no task: use the URL of its task group" if "revision=" in text else ""
+    raise ConfigurationError(f"{text!a} is not {_FORMS}{advice}")

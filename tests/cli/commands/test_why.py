@@ -82,7 +82,8 @@ def test_a_site_that_fails_exits_4(stand: Stand, tmp_path: Path) -> None:
         ("nonsense", 2, "is not the id of a task"),
         ("absent.json", 74, "absent.json: No such file"),
         ("broken.json", 1, "broken.json:1:1"),
-        ("other.json", 1, "not a file of `pulsekit why --save`"),
+        ("other.json", 1, "not a file of `pulsekit why --save`: for a task graph, a definition or a recording, use"),
+        ("https://treeherder.mozilla.org/jobs?repo=autoland&revision=0123", 2, "use the URL of its task group"),
         ("http://tc.example/tasks/A35mWTRuQmyj88yMnIF0fA", 2, "https"),
     ],
 )
