@@ -42,7 +42,8 @@ def command(
     from pulsekit.cli.output.files import write_new, write_whole
 
     if not force and (there := [name for name in (PROJECT_FILE, SCHEMA_FILE, _JOB) if Path(name).exists()]):
-        raise ConfigurationError(f"{' and '.join(there)} already exists: add --force to overwrite")
+        verb = "exists" if len(there) == 1 else "exist"
+        raise ConfigurationError(f"{', '.join(there)} already {verb}: add --force to overwrite")
     user = None
     with suppress(PulsekitError):  # the configuration that --force replaces may be invalid
         user = load_settings().user

@@ -92,6 +92,10 @@ def test_existing_files_are_overwritten_only_with_force(call, folder, name) -> N
     assert (folder / name).read_text() == "mine: ["
     assert call("init", "--force").code == 0
     assert "mine" not in (folder / name).read_text()
+    assert (
+        call("init").err
+        == "error: pulsekit.yml, pulsekit.schema.json, job.yml already exist: add --force to overwrite\n"
+    )
 
 
 @pytest.mark.parametrize(
