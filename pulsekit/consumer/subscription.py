@@ -604,10 +604,13 @@ class Subscription:
             self._hooks.deliver(message, self.queue, private=self.private)
 
     def _on_lost(self) -> None:
-        queue_exists = self._durable or (self._channel is not None and self._channel.ended_by is not None)
-        if queue_exists and (oldest := self.take()) is not None:
-            self._dropped = oldest.received.timestamp()
-            self.buffer.clear()  # the broker requeues them and delivers them again
+        if not (self._durable or (self._channel is not None and self._channel.ended_by is not None)):
+            return
+        # The queue exists: the broker requeues its messages, and delivers them again. Messages of an earlier private
+        # queue are only in the buffer, before these.
+        with contextlib.suppress(IndexError):  # no more messages; the caller's thread may take some meanwhile
+            while self.buffer[-1].epoch == self._epoch:
+                self._dropped = self.buffer.pop().received.timestamp()
 
     def _finish(self, error: PulsekitError) -> None:
         if self.end is None:

@@ -106,6 +106,31 @@ async def test_a_channel_that_the_broker_closes_is_opened_again_and_loses_nothin
     assert "unknown delivery tag" in caplog.text
 
 
+async def test_a_closed_channel_keeps_what_an_earlier_connection_delivered(
+    pulse: pulsekit.Pulse, user: PulseUser, exchange: str
+) -> None:
+    gaps: asyncio.Queue[pulsekit.Gap] = asyncio.Queue()
+
+    async def waiting(number: int) -> None:
+        while messages.waiting < number:
+            await asyncio.sleep(0)  # no event reports how many messages wait
+
+    async with (
+        Proxy(user.url) as proxy,
+        pulsekit.connect(proxy.url) as shaky,
+        shaky.subscribe(exchange, on_gap=gaps.put_nowait) as messages,
+    ):
+        await send(pulse, exchange, range(2))
+        await waiting(2)
+        proxy.cut()
+        assert (await gaps.get()).lossy  # the private queue is a new one
+        await send(pulse, exchange, range(2, 4))
+        await waiting(4)
+        close_channel(messages)
+        assert not (await gaps.get()).lossy
+        assert [(await anext(messages)).payload["n"] for _ in range(4)] == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize("gives_up", ["the library", "the caller"])
 async def test_an_unanswered_request_does_not_affect_the_subscription(
     pulse: pulsekit.Pulse, user: PulseUser, exchange: str, gives_up: str, monkeypatch: pytest.MonkeyPatch
