@@ -273,21 +273,23 @@ class Subscription:
         """Bind the queue, now and in later epochs. Messages in transit are not affected.
 
         The binding is added before the broker answers, so that an epoch that begins meanwhile also binds the queue. If
-        this method raises an exception, the binding is removed again.
+        this method raises an exception, the binding is removed again, but not those that were added meanwhile.
 
         Raises:
             BrokerRefused: Raised when the broker refuses the binding.
             NetworkError: Raised when the connection is lost. Bind again when the consumer is subscribed.
             PulsekitError: Raised when the subscription has ended: the reason.
         """
-        before = self._bindings
-        self._bindings = tuple(dict.fromkeys((*before, (binding.exchange, binding.pattern))))
+        pair = (binding.exchange, binding.pattern)
+        is_new = pair not in self._bindings
+        self._bindings = tuple(dict.fromkeys((*self._bindings, pair)))
         try:
             await self._rebind(methods.bind_queue, binding, f"bind {binding.exchange} with {binding.pattern!r}")
         except BaseException as error:
-            self._bindings = before
+            if is_new:
+                self._bindings = tuple(one for one in self._bindings if one != pair)
             if isinstance(error, BrokerRefused):
-                error.binding = (binding.exchange, binding.pattern)
+                error.binding = pair
             raise
 
     async def unbind(self, binding: Binding) -> None:
@@ -297,13 +299,15 @@ class Subscription:
             NetworkError: Raised when the connection is lost. Unbind again when the consumer is subscribed.
             PulsekitError: Raised when the subscription has ended: the reason.
         """
-        before = self._bindings
-        self._bindings = tuple(one for one in before if one != (binding.exchange, binding.pattern))
+        pair = (binding.exchange, binding.pattern)
+        existed = pair in self._bindings
+        self._bindings = tuple(one for one in self._bindings if one != pair)
         try:
             unbind = functools.partial(methods.unbind_queue, arguments={})
             await self._rebind(unbind, binding, f"unbind {binding.exchange} from {binding.pattern!r}")
         except BaseException:
-            self._bindings = before
+            if existed:
+                self._bindings = tuple(dict.fromkeys((*self._bindings, pair)))
             raise
 
     async def _rebind(self, method: Callable[..., Awaitable[None]], binding: Binding, doing: str) -> None:

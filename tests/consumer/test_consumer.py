@@ -820,6 +820,26 @@ async def test_a_binding_added_at_run_time_is_kept_after_a_reconnect(user: Pulse
             assert (await anext(messages)).payload == {"n": 1}
 
 
+async def test_a_refused_change_does_not_undo_a_change_at_the_same_time(user: PulseUser, exchange: str) -> None:
+    gaps: asyncio.Queue[pulsekit.Gap] = asyncio.Queue()
+    async with Proxy(user.url) as proxy, pulsekit.connect(user.url) as direct, pulsekit.connect(proxy.url) as pulse:
+        await direct.create_exchange(exchange)
+        async with pulse.subscribe(f"{exchange}:a", f"{exchange}:b", on_gap=gaps.put_nowait) as messages:
+            changes = (
+                messages.bind("exchange/nobody/v1/none:x"),
+                messages.bind(f"{exchange}:c"),
+                messages.unbind(f"{exchange}:b"),
+            )
+            refused, bound, unbound = await asyncio.gather(*changes, return_exceptions=True)
+            assert isinstance(refused, pulsekit.BrokerRefused)
+            assert (bound, unbound) == (None, None)
+            proxy.cut()
+            await gaps.get()
+            await send(direct, exchange, range(1), "b")
+            await send(direct, exchange, range(1, 2), "c")
+            assert (await anext(messages)).payload == {"n": 1}
+
+
 async def test_a_message_has_the_bindings_that_it_matched(pulse: pulsekit.Pulse, exchange: str) -> None:
     async with pulse.subscribe(f"{exchange}:a.#", f"{exchange}:*.b") as messages:
         publisher = pulse.publisher(exchange)
