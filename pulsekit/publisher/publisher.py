@@ -319,6 +319,9 @@ class Publisher:
                     until = self._sender.time() + _PREPARE_TIME
                 await window.wants_more()
             window.end(None)
+        except asyncio.CancelledError as error:  # the iterable waited for something that was cancelled
+            window.end(error)
+            raise
         except Exception as error:  # noqa: BLE001 - see _prepare_some
             window.end(error)
 

@@ -143,7 +143,7 @@ class PublishWindow:
         self.timeout = timeout
         self.prepared: deque[PendingMessage | UnsentMessage] = deque()
         self.ended = False
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         self.full = False
         self._large: dict[PendingMessage | UnsentMessage, int] = {}  # sizes of large bodies without a receipt
         self._messages: deque[PendingMessage | UnsentMessage] = deque()  # accepted, receipt not returned
@@ -198,7 +198,7 @@ class PublishWindow:
                 self.full = sum(self._large.values()) >= MAX_BYTES
         return known
 
-    def end(self, failure: Exception | None) -> None:
+    def end(self, failure: BaseException | None) -> None:
         """Set `ended` and `failure`, the exception of the iterable."""
         self.ended = True
         self.failure = failure

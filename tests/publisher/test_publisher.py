@@ -317,6 +317,21 @@ async def test_an_exception_of_the_source_is_raised_after_its_receipts(pulse: pu
     assert receipts == [Outcome.CONFIRMED, Outcome.CONFIRMED]
 
 
+async def test_a_source_that_is_cancelled_ends_after_its_receipts(pulse: pulsekit.Pulse, exchange: str) -> None:
+    async def pairs() -> AsyncIterator[tuple[Any, str]]:
+        yield {}, KEY
+        download = asyncio.get_running_loop().create_future()
+        download.cancel()
+        await download
+
+    receipts = []
+    with pytest.raises(asyncio.CancelledError):
+        async with asyncio.timeout(10):
+            async for receipt in pulse.publisher(exchange).publish_many(pairs()):
+                receipts.append(receipt.outcome)
+    assert receipts == [Outcome.CONFIRMED]
+
+
 async def test_two_messages_with_one_id_keep_their_own_outcomes(pulse: pulsekit.Pulse, exchange: str) -> None:
     messages = await listen(pulse, exchange, "bound")
     drafts = [
