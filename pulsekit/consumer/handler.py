@@ -203,12 +203,18 @@ async def _call(handler: Callable[[Message], object], message: Message, timeout:
     """Call a handler, and await its result if it is awaitable.
 
     Raises:
-        HandlerFailed: Raised when the handler did not finish in time.
+        HandlerFailed: Raised when the handler did not finish in time, or awaited something that was cancelled.
     """
     if timeout is None:
-        result = handler(message)
-        if inspect.isawaitable(result):
-            await result
+        try:
+            result = handler(message)
+            if inspect.isawaitable(result):
+                await result
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # the consumer is cancelled, or the time is up
+                raise
+            raise HandlerFailed("the handler raised CancelledError: something that it awaited was cancelled") from error
         return
     try:
         async with asyncio.timeout(timeout) as deadline:

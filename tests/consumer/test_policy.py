@@ -221,6 +221,34 @@ def test_a_delay_grows_up_to_its_limit() -> None:
     assert Policy(delay=3600).delay_after(5) == 3600
 
 
+@pytest.mark.parametrize("timeout", [None, 30.0])
+async def test_a_handler_that_awaits_something_cancelled_has_failed(
+    pulse: pulsekit.Pulse, exchange: str, timeout: float | None
+) -> None:
+    got: list[Any] = []
+    done = asyncio.Event()
+
+    async def handler(message: pulsekit.Message) -> None:
+        got.append(message.payload["n"])
+        if message.payload["n"] == 2:
+            done.set()
+        elif len(got) == 1:
+            download = asyncio.get_running_loop().create_future()
+            download.cancel()
+            await download
+
+    policy = Policy(failure=OnFailure.REQUEUE, delay=0, timeout=timeout)
+    async with pulse.subscribe(exchange, prefetch=1) as messages:
+        handling = asyncio.ensure_future(messages.handle(handler, policy))
+        await send(pulse, exchange, {"n": 1}, {"n": 2})
+        await asyncio.wait([handling, asyncio.ensure_future(done.wait())], return_when=asyncio.FIRST_COMPLETED)
+        handling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await handling
+    assert got == [1, 1, 2]
+    assert messages.failures == 1
+
+
 async def test_messages_behind_a_failed_one_do_not_wait_for_its_delay(
     pulse: pulsekit.Pulse, exchange: str, user: PulseUser
 ) -> None:
