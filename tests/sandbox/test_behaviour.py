@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -233,6 +234,12 @@ async def test_higher_priorities_are_first(wire, name) -> None:
         ({"a": 1}, {"a": 100_000}, 0),
         ({"a": 1}, {"a": True}, 0),
         ({"a": "1"}, {"a": 1}, 0),
+        ({"a": 1.5}, {"a": 1.5}, 1),
+        ({"a": 1.5}, {"a": 2.5}, 0),
+        ({"a": Decimal("1.5")}, {"a": Decimal("1.5")}, 1),
+        ({"a": Decimal("1.5")}, {"a": Decimal("2.5")}, 0),
+        ({"a": bytearray(b"x")}, {"a": bytearray(b"x")}, 1),
+        ({"a": bytearray(b"x")}, {"a": bytearray(b"y")}, 0),
         ({"x-match": "all", "x-a": 1}, {"x-a": 2}, 1),
         ({"x-match": "all-with-x", "x-a": 1}, {"x-a": 2}, 0),
         ({"x-match": "any-with-x", "x-a": 1}, {"x-a": 1}, 1),

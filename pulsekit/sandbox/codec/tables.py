@@ -81,8 +81,14 @@ def encode_field(value: object) -> bytes:
         return b"T" + struct.pack(">Q", value)
     if isinstance(value, int):
         return b"l" + struct.pack(">q", value)
+    if isinstance(value, float):
+        return b"d" + struct.pack(">d", value)
     if isinstance(value, str):
         return long_string(value)
+    if isinstance(value, bytes):
+        return b"x" + _LONG.pack(len(value)) + value
+    if isinstance(value, tuple):  # a decimal
+        return b"D" + struct.pack(">Bi", *value)
     if isinstance(value, list):
         items = b"".join(map(encode_field, value))
         return b"A" + _LONG.pack(len(items)) + items
