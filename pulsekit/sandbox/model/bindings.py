@@ -29,5 +29,5 @@ class Binding(Generic[SourceT, DestinationT]):
     def make(
         cls, source: SourceT, destination: DestinationT, key: str, arguments: Table
     ) -> Binding[SourceT, DestinationT]:
-        """Build a binding from the fields of a Bind method."""
-        return cls(source, destination, key, encode_field(arguments)[5:])
+        """Build a binding from the fields of a Bind method. The order of the arguments has no meaning."""
+        return cls(source, destination, key, encode_field(dict(sorted(arguments.items())))[5:])

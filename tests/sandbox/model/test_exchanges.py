@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from pamqp.commands import Basic, Exchange, Queue
+from pamqp.frame import marshal
 from support.sandbox_in_memory import World
 
 
@@ -126,6 +127,18 @@ def test_bindings_that_differ_in_arguments_are_two(world) -> None:
     client.call(Queue.Unbind(queue="q", exchange="x", routing_key="a", arguments={"n": 2}))
     client.publish("x", "a")
     assert depths(world) == {"q": 1}
+
+
+def test_the_order_of_the_arguments_of_a_binding_has_no_meaning(world) -> None:
+    client = world.connect()
+    client.call(Queue.Declare(queue="q"))
+    raw = marshal(Queue.Bind(queue="q", exchange="amq.direct", routing_key="k", arguments={"a": True, "b": False}), 1)
+    reordered = raw.replace(b"\x01at\x01\x01bt\x00", b"\x01bt\x00\x01at\x01")
+    assert reordered != raw
+    assert client.call(reordered) == ["Queue.BindOk"]
+    client.call(Queue.Unbind(queue="q", exchange="amq.direct", routing_key="k", arguments={"a": True, "b": False}))
+    client.publish("amq.direct", "k")
+    assert depths(world) == {"q": 0}
 
 
 def test_auto_delete_propagates_from_a_queue_through_exchanges(world) -> None:
