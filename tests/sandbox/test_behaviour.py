@@ -341,6 +341,12 @@ async def test_a_redelivery_is_marked_for_the_next_consumer(wire, name, address)
     assert (await wire.delivery())[0].redelivered is True
 
 
+async def test_an_exclusive_consumer_of_a_queue_with_a_single_active_consumer_is_refused(wire, name) -> None:
+    await declare(wire, name, single_active_consumer=True)
+    close = await wire.call(Basic.Consume(queue=name, exclusive=True))
+    assert (close.reply_code, close.reply_text.endswith("in exclusive use")) == (403, True)
+
+
 @pytest.mark.parametrize(
     ("first", "second", "code"),
     [

@@ -249,9 +249,11 @@ class Queue:
         """Add a consumer. The caller then calls `dispatch`.
 
         Raises:
-            Refusal: Raised with 403 if this or another consumer is exclusive. A quorum queue ignores this.
+            Refusal: Raised with 403 if this or another consumer is exclusive, or if it is exclusive and the queue has a
+                single active consumer. A quorum queue ignores this.
         """
-        if self.consumers and not self.quorum and (consumer.exclusive or self.consumers[0].exclusive):
+        in_use = bool(self.consumers) or self.options.single_active_consumer
+        if not self.quorum and ((consumer.exclusive and in_use) or (self.consumers and self.consumers[0].exclusive)):
             raise Refusal(403, f"{self} in exclusive use")
         if self.options.single_active_consumer:
             self.consumers.append(consumer)
