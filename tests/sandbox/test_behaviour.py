@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -404,6 +405,13 @@ async def test_a_refused_argument_is_quoted_as_by_rabbitmq(wire, name, first, se
         ({"x-expires": -1}, False),
         ({"x-queue-type": 1}, False),
         ({"x-queue-type": {"a": 1}}, False),
+        ({"x-max-in-memory-length": 5}, False),
+        ({"x-max-in-memory-bytes": 5}, False),
+        ({"x-max-age": "1D"}, False),
+        ({"x-stream-max-segment-size-bytes": 5}, False),
+        ({"x-initial-cluster-size": 5}, False),
+        ({"x-quorum-initial-group-size": 5}, False),
+        ({"x-expires": datetime(1970, 1, 2, tzinfo=UTC)}, False),
     ],
 )
 async def test_arguments_are_checked_as_by_rabbitmq(wire, name, arguments, good) -> None:

@@ -155,7 +155,7 @@ def _plain(value: object) -> str:
 
 
 def _integer(value: object, kind: str, _: Table) -> str:
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not isinstance(value, int) or kind in {"bool", "timestamp"}:
         return f'"expected integer, got {kind}"'
     return f"{{value_negative,{value}}}" if value < 0 else ""
 
@@ -221,8 +221,11 @@ QUEUE_ARGUMENTS: Final[dict[str, tuple[str, Callable[[Any, str, Table], str]]]] 
 """The arguments of a queue, in the order in which RabbitMQ checks and compares them."""
 
 _UNSUPPORTED: Final = {
-    "classic": ("x-delivery-limit", "x-dead-letter-strategy"),
+    "classic": (
+        "x-delivery-limit", "x-dead-letter-strategy", "x-max-in-memory-length", "x-max-in-memory-bytes", "x-max-age",
+        "x-stream-max-segment-size-bytes", "x-initial-cluster-size", "x-quorum-initial-group-size",
+    ),
     "quorum": ("x-max-priority", "x-queue-mode"),
-}
+}  # fmt: skip
 
 EXCHANGE_ARGUMENTS: Final = ("alternate-exchange",)
