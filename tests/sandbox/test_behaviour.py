@@ -348,6 +348,11 @@ async def test_an_exclusive_consumer_of_a_queue_with_a_single_active_consumer_is
     assert (close.reply_code, close.reply_text.endswith("in exclusive use")) == (403, True)
 
 
+async def test_the_durability_of_an_exclusive_queue_is_not_compared(wire, name) -> None:
+    await wire.call(Queue.Declare(queue=name, exclusive=True, durable=True))
+    assert (await wire.call(Queue.Declare(queue=name, exclusive=True))).name == "Queue.DeclareOk"
+
+
 @pytest.mark.parametrize(
     ("first", "second", "code"),
     [

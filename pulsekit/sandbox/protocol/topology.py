@@ -122,15 +122,14 @@ class Topology(NamedTuple):
             return vhost.queue(name, self.owner)
         arguments = arguments_of(method)
         owner = self.owner if method.exclusive else None
+        durable = method.durable and owner is None  # an exclusive queue is never durable
         name = name or server_name("amq.gen-")
         if method.queue:
             _not_reserved("queue", name)
         self._check("configure", "queue", name)
         queue = vhost.queues.get(name)
         if queue is not None:
-            queue.check_equivalent(
-                owner=owner, durable=method.durable, auto_delete=method.auto_delete, arguments=arguments
-            )
+            queue.check_equivalent(owner=owner, durable=durable, auto_delete=method.auto_delete, arguments=arguments)
             queue.touch()
             return queue
         resource = f"queue '{name}' in vhost '{vhost.name}'"
@@ -138,9 +137,7 @@ class Topology(NamedTuple):
         if dead_letter_exchange is not None:
             self._check("read", "queue", name)
             self._check("write", "exchange", dead_letter_exchange)
-        queue = Queue(
-            vhost, name, owner=owner, durable=method.durable, auto_delete=method.auto_delete, arguments=arguments
-        )
+        queue = Queue(vhost, name, owner=owner, durable=durable, auto_delete=method.auto_delete, arguments=arguments)
         if queue.quorum and (unfit := _unfit_for_quorum(method)):
             raise Refusal(406, f"invalid property '{unfit}' for {resource}")
         vhost.add_queue(queue, self.user.name)
