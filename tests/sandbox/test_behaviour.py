@@ -353,6 +353,18 @@ async def test_the_durability_of_an_exclusive_queue_is_not_compared(wire, name) 
     assert (await wire.call(Queue.Declare(queue=name, exclusive=True))).name == "Queue.DeclareOk"
 
 
+async def test_messages_are_delivered_again_after_recover_ok(wire, name) -> None:
+    await wire.call(Confirm.Select())
+    await declare(wire, name)
+    await publish(wire, "", name)
+    wire.send(Basic.Consume(queue=name))
+    await wire.until(Basic.Deliver)
+    wire.send(Basic.Recover(requeue=True))
+    await wire.until(body.ContentBody)
+    assert (await wire.next()).name == "Basic.RecoverOk"
+    assert (await wire.delivery())[0].redelivered
+
+
 @pytest.mark.parametrize(
     ("first", "second", "code"),
     [

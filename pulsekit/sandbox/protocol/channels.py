@@ -231,13 +231,11 @@ class Channel:
         outcome: Outcome = "requeued" if method.requeue else "rejected"
         self._deliveries.settle(method.delivery_tag or 0, outcome, multiple=False)
 
-    def _basic_recover(self, method: commands.Basic.Recover) -> None:
-        self._basic_recover_async(method)
-        self._reply(commands.Basic.RecoverOk)
-
-    def _basic_recover_async(self, method: commands.Basic.Recover | commands.Basic.RecoverAsync) -> None:
+    def _basic_recover(self, method: commands.Basic.Recover | commands.Basic.RecoverAsync) -> None:
         if not method.requeue:
             raise Refusal(540, "requeue=false")
+        if method.synchronous:
+            self._reply(commands.Basic.RecoverOk)
         self._deliveries.recover()
 
     # modes
@@ -307,7 +305,7 @@ class Channel:
         commands.Basic.Nack: _basic_nack,
         commands.Basic.Reject: _basic_reject,
         commands.Basic.Recover: _basic_recover,
-        commands.Basic.RecoverAsync: _basic_recover_async,
+        commands.Basic.RecoverAsync: _basic_recover,
         commands.Confirm.Select: _confirm_select,
         commands.Tx.Select: _tx_select,
         commands.Tx.Commit: _tx_commit,
