@@ -365,6 +365,11 @@ async def test_messages_are_delivered_again_after_recover_ok(wire, name) -> None
     assert (await wire.delivery())[0].redelivered
 
 
+async def test_a_method_with_further_bytes_is_refused(wire) -> None:
+    wire.send(b"\x01\x00\x01\x00\x00\x00\x06\x00\x14\x00\x14\x01\x01\xce")
+    assert (await wire.next()).reply_code == 501
+
+
 @pytest.mark.parametrize(
     ("first", "second", "code"),
     [

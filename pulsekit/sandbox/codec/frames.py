@@ -175,7 +175,9 @@ def decode(payload: bytes) -> Frame:
     except UnicodeDecodeError:
         raise Refusal(501, "Malformed UTF-8 in shortstr") from None
     except (struct.error, IndexError):
-        raise Refusal(501, f"cannot decode {_erlang_binary(payload[4:])}") from None
+        offset = -1
+    if offset != len(payload):
+        raise Refusal(501, f"cannot decode {_erlang_binary(payload[4:])}")
     return method
 
 
