@@ -370,6 +370,12 @@ async def test_a_method_with_further_bytes_is_refused(wire) -> None:
     assert (await wire.next()).reply_code == 501
 
 
+async def test_an_expiration_may_have_a_sign(wire, name) -> None:
+    await wire.call(Confirm.Select())
+    await declare(wire, name)
+    assert await publish(wire, "", name, expiration="+60000") == ["Basic.Ack"]
+
+
 @pytest.mark.parametrize(
     ("first", "second", "code"),
     [

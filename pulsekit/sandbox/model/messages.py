@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Entry", "Message"]
 
-_NUMBER = re.compile(r"-?[0-9]+")
+_NUMBER = re.compile(r"[+-]?[0-9]+")
 _OVERHEAD = 600  # bytes of Python objects for each message, approximately
 
 
