@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pulsekit.errors import BrokerRefused, NetworkError, NotOpen, PulsekitError, SubscriptionLost
 from pulsekit.inspector.ring import Ring
-from pulsekit.messages import Gap
+from pulsekit.messages import Gap, Message
 from pulsekit.recordings.reader import read_recording
 
 if TYPE_CHECKING:
@@ -220,14 +220,16 @@ class RecordedSource(Source):
         entries = read_recording(self.name)
         while self.problem == "" and (chunk := await asyncio.to_thread(self._read, entries)):
             for entry in chunk:
-                self.ring.add(entry if isinstance(entry, Gap) else entry.message())
+                self.ring.add(entry)
 
-    def _read(self, entries: Iterator[Record | Gap]) -> list[Record | Gap]:
+    def _read(self, entries: Iterator[Record | Gap]) -> list[Message | Gap]:
         """Return the next entries, including all entries before a damaged line."""
-        chunk: list[Record | Gap] = []
+        chunk: list[Message | Gap] = []
         try:
             for entry in islice(entries, _CHUNK):
-                chunk.append(entry)  # noqa: PERF402 - keeps the entries before an error
+                chunk.append(entry if isinstance(entry, Gap) else entry.message())  # noqa: PERF401 - keeps the entries
         except (PulsekitError, OSError) as error:
-            self._report(str(error))
+            text = str(error)  # an error of `read_recording` names the file, an error of `message` does not
+            shown = self.ring.messages + sum(isinstance(one, Message) for one in chunk)
+            self._report(text if text.startswith(self.name) else f"{self.name}: message {shown + 1:,}: {text}")
         return chunk

@@ -300,6 +300,18 @@ async def test_a_page_that_does_not_read_uses_constant_memory(pulse: pulsekit.Pu
                 break
 
 
+async def test_a_recorded_payload_that_is_not_json_is_reported(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.ndjson"
+    record = {"exchange": "exchange/me/x", "routing_key": "k"}
+    path.write_text("".join(f"{json.dumps(record | {'payload': payload})}\n" for payload in (1, float("nan"), 2)))
+    async with RecordedSource(path) as source, opened(source) as visitor:
+        async for kind, _, data in visitor.events():
+            if kind == "state" and data["state"] == "read":
+                assert data["problem"].startswith(f"{path}: message 2: the payload cannot be written as JSON")
+                assert data["messages"] == 1
+                break
+
+
 async def test_a_recording_is_shown_up_to_its_damage(tmp_path: Path) -> None:
     path = tmp_path / "jobs.ndjson"
     record = {
