@@ -370,6 +370,11 @@ async def test_a_method_with_further_bytes_is_refused(wire) -> None:
     assert (await wire.next()).reply_code == 501
 
 
+async def test_an_access_request_of_an_old_client_is_answered(wire) -> None:
+    wire.send(b"\x01\x00\x01\x00\x00\x00\x0b\x00\x1e\x00\x0a\x05/data\x1f\xce")
+    assert await wire.reader.readexactly(14) == b"\x01\x00\x01\x00\x00\x00\x06\x00\x1e\x00\x0b\x00\x01\xce"
+
+
 async def test_an_expiration_may_have_a_sign(wire, name) -> None:
     await wire.call(Confirm.Select())
     await declare(wire, name)

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["Channel"]
 
 _ACK: Final = b"\x00\x3c\x00\x50"
+# Access.Request and Access.RequestOk with the ticket 1, of AMQP 0-8, which RabbitMQ still answers.
+_ACCESS, _ACCESS_OK = b"\x00\x1e\x00\x0a", b"\x00\x1e\x00\x0b\x00\x01"
 
 
 class Channel:
@@ -90,6 +92,8 @@ class Channel:
             self._assembly = ContentAssembler(publish, self._vhost.release.max_message)
         elif payload[:4] == _ACK and len(payload) == 13:
             self._deliveries.settle(int.from_bytes(payload[4:12], "big"), "acked", multiple=bool(payload[12] & 1))
+        elif payload[:4] == _ACCESS:
+            self._connection.send(frames.frame(frames.METHOD, self.number, _ACCESS_OK))
         else:
             method = frames.decode(payload)
             handler = self._HANDLERS.get(type(method))
