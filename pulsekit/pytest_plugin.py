@@ -37,6 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pulse_sandbox(request: pytest.FixtureRequest) -> Iterator[PulseSandbox]:
     """Yield a new, empty sandbox on a free port, for each test. Its arguments are those of the mark `pulse_sandbox`."""
     mark = request.node.get_closest_marker("pulse_sandbox")
+    if mark and mark.args:
+        pytest.fail("the mark `pulse_sandbox` needs the names of its arguments, such as rabbitmq=4", pytrace=False)
     with PulseSandbox(**(mark.kwargs if mark else {})) as sandbox:
         yield sandbox
 

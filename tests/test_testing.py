@@ -170,6 +170,13 @@ def test_the_tests_in_the_documentation_pass(pytester: pytest.Pytester, options:
     result.assert_outcomes(passed=sum(sample.count("def test_") for sample in tests))
 
 
+def test_a_mark_with_an_argument_without_a_name_is_an_error(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("import pytest\n@pytest.mark.pulse_sandbox(4)\ndef test_it(pulse_sandbox):\n    pass\n")
+    result = pytester.runpytest_subprocess("-p", "no:randomly")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*needs the names of its arguments, such as rabbitmq=4*"])
+
+
 def test_without_pytest_the_sandbox_is_a_context_manager(tmp_path: Path) -> None:
     (sample,) = samples(of_tests=False)
     script = tmp_path / "sample.py"
