@@ -201,7 +201,10 @@ class Queue:
         if not self.backlog:
             return None
         self.unacked += 1
-        return self.backlog.pop()
+        entry = self.backlog.pop()
+        self._drop_expired()
+        self._set_message_timer()
+        return entry
 
     def acked(self, entry: Entry) -> None:
         """Remove an acknowledged message."""

@@ -128,6 +128,20 @@ def test_an_expired_message_is_dead_lettered_at_its_time(world) -> None:
     assert bodies(client, "dead") == [b"old"]
 
 
+def test_messages_behind_a_message_that_was_read_expire(world) -> None:
+    client = world.connect()
+    declare(client, "dead")
+    declare(client, dead_letter_exchange="", dead_letter_routing_key="dead")
+    fill(client, b"stays")
+    fill(client, b"1", expiration="1000")
+    fill(client, b"2", expiration="3000")
+    world.advance(2)
+    assert client.call(Basic.Get(queue="q")) == ["Basic.GetOk"]
+    assert bodies(client, "dead") == [b"1"]
+    world.advance(2)
+    assert bodies(client, "dead") == [b"2"]
+
+
 def test_the_shorter_time_to_live_applies(world) -> None:
     client = world.connect()
     declare(client, message_ttl=5000)
