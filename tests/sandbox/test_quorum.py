@@ -184,6 +184,15 @@ async def test_a_prefetch_of_the_whole_channel_is_refused(wire, name) -> None:
     assert close.name == "Connection.Close"
 
 
+@pytest.mark.parametrize("flag", ["if-unused", "if-empty"])
+async def test_a_conditional_delete_is_not_supported(wire, name, flag) -> None:
+    await wire.call(quorum(name))
+    close = await wire.call(Queue.Delete(queue=name, if_unused=flag == "if-unused", if_empty=flag == "if-empty"))
+    why = f"queue.delete operations with {flag} flag set are not supported by quorum queues"
+    assert (close.name, close.reply_code) == ("Connection.Close", 540)
+    assert close.reply_text == f"NOT_IMPLEMENTED - cannot delete queue '{name}' in vhost '/'. {why}"
+
+
 async def test_exclusive_consumers_are_not_exclusive(wire, name) -> None:
     await wire.call(quorum(name))
     for tag in "tu":

@@ -150,13 +150,17 @@ class Topology(NamedTuple):
 
         Raises:
             Refusal: Raised with 403 for a missing permission, with 405 if the queue is exclusive to another connection,
-                with 406 if it is in use or not empty.
+                with 406 if it is in use or not empty, with 540 if a condition is set for a quorum queue.
         """
         vhost = self.vhost
         self._check("configure", "queue", name)
         if name not in vhost.queues:
             return None, 0
         queue = vhost.queue(name, self.owner)
+        if queue.quorum and (if_unused or if_empty):
+            flag = "if-unused" if if_unused else "if-empty"
+            unsupported = f"queue.delete operations with {flag} flag set are not supported by quorum queues"
+            raise Refusal(540, f"cannot delete {queue}. {unsupported}")
         if if_unused and queue.consumers:
             raise in_use("queue", name, vhost.name)
         if if_empty and queue.backlog:
