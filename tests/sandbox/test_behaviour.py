@@ -365,6 +365,20 @@ async def test_messages_are_delivered_again_after_recover_ok(wire, name) -> None
     assert (await wire.delivery())[0].redelivered
 
 
+async def test_a_commit_is_answered_before_its_acks_permit_deliveries(wire, name) -> None:
+    await declare(wire, name)
+    await wire.call(Tx.Select())
+    wire.send(*content("", name, b"1"), *content("", name, b"2"))
+    await wire.call(Tx.Commit())
+    await wire.call(Basic.Qos(prefetch_count=1))
+    wire.send(Basic.Consume(queue=name))
+    assert (await wire.next()).name == "Basic.ConsumeOk"
+    await wire.delivery()
+    wire.send(Basic.Ack(1), Tx.Commit())
+    assert (await wire.next()).name == "Tx.CommitOk"
+    assert (await wire.delivery())[2] == b"2"
+
+
 async def test_a_method_with_further_bytes_is_refused(wire) -> None:
     wire.send(b"\x01\x00\x01\x00\x00\x00\x06\x00\x14\x00\x14\x01\x01\xce")
     assert (await wire.next()).reply_code == 501

@@ -261,8 +261,8 @@ class Channel:
     def _tx_commit(self, _: commands.Tx.Commit) -> None:
         self._check_transaction()
         self._publisher.commit()
-        self._deliveries.commit()
         self._reply(commands.Tx.CommitOk)
+        self._deliveries.commit()
 
     def _tx_rollback(self, _: commands.Tx.Rollback) -> None:
         self._check_transaction()
