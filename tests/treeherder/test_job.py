@@ -117,6 +117,12 @@ def test_a_payload_that_treeherder_drops_is_not_a_job(change: dict[str, Any], wo
         Job.from_payload(payload)
 
 
+def test_an_owner_that_treeherder_cuts_is_read_completely() -> None:
+    payload = JOB.payload() | {"owner": "o" * 60}
+    assert preview_job(payload)["job"]["who"] == "o" * 49
+    assert Job.from_payload(payload).owner == "o" * 60
+
+
 @pytest.mark.parametrize("payload", JOBS)
 def test_reading_a_payload_loses_nothing(payload: dict[str, Any]) -> None:
     assert Job.from_payload(Job.from_payload(payload).payload()) == Job.from_payload(payload)
