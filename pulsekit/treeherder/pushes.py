@@ -62,6 +62,8 @@ def resolve_push(message: PushMessage, repositories: Mapping[str, bool] | None =
     try:
         kind = _kind(message.exchange)
         url, branch, assumption = _read_hg(message) if kind == "hg" else _read_github(message, kind)
+        if repositories is not None and not repositories.at(url) and any(one.active for one in repositories.at("")):
+            repositories = None  # one with an unknown URL can be the repository of the push
         found = None if repositories is None else _find(repositories, kind, url, branch, message.payload_at)
     except DroppedError as error:
         return PushResolution(url, branch, findings=(error.finding,))

@@ -216,6 +216,14 @@ def test_a_list_may_have_only_names() -> None:
     assert [found.find(name) for name in found] == [Repository("autoland"), Repository("try")]
 
 
+def test_a_repository_without_a_url_may_be_that_of_a_push() -> None:
+    resolved = resolve_push(hg(), read_repositories(["autoland", "try"]))
+    assert (resolved.repository, resolved.findings) == (None, ())
+    assert "an active repository has the URL and the branch" in resolved.assumptions
+    (found,) = resolve_push(hg(), Repositories([Repository("gone", active=False)])).findings
+    assert found.rule == "push-unsupported"
+
+
 @pytest.mark.parametrize("value", [{}, "autoland", None, [1], [{}], [{"name": 1}], [{"name": "a", "url": 1}], BRANCHES])
 def test_other_forms_are_refused(value: Any) -> None:
     with pytest.raises(ConfigurationError, match="repositor"):
