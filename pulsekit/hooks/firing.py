@@ -94,8 +94,8 @@ def fire(
     Args:
         hook: the hook.
         payload: the payload, as plain JSON.
-        exchange: the exchange of the message, or empty if it is unknown. If it is empty, the bindings are not checked.
-        keys: the routing key, then the keys of CC.
+        exchange: the exchange of the message, or empty if it is unknown. If it is None, the bindings are not checked.
+        keys: the routing key, then the keys of CC. Without keys, the patterns of the bindings are not checked.
         now: the time, with a time zone. The default is the current time.
         task_id: the id of the task. The default is a new id.
 
@@ -185,7 +185,7 @@ def _matching(hook: Hook, exchange: str, keys: Sequence[str]) -> tuple[Binding |
             reason = reason or f"the message is on another exchange, {exchange}"
             continue
         results = [explain_match(binding.pattern, key) for key in keys]
-        if any(results):
+        if any(results) or not results:
             return binding, ""
         reason = f"{binding.pattern}: {results[0].reason}"
     return None, reason

@@ -84,6 +84,11 @@ def test_each_reason_for_no_task_is_an_outcome(parts: Any, routed: Any, outcome:
     assert reason in firing.reason
 
 
+def test_without_keys_only_the_exchange_is_compared() -> None:
+    assert fire(hook(), PUSH, exchange=PUSHES).outcome is Outcome.FIRES
+    assert fire(hook(), PUSH, exchange="exchange/hgpushes/v1").outcome is Outcome.NO_BINDING
+
+
 def test_errors_of_a_hook_are_found_without_a_message() -> None:
     bindings = (
         Binding("exchange/hgpushes/v3", "try"),
