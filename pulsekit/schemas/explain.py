@@ -325,7 +325,10 @@ def _properties(walk: _Walk, schema: dict[str, Any], value: dict[str, Any], at: 
     for name, member in value.items():
         if name in known and not walk.is_known_valid(known[name], member):
             found = walk.explain(known[name], member, _join(at, name))
-            yield from found if member != "" or name in needed else map(_left_out, found)
+            if member is None and name in needed:
+                yield from map(_kept, found)
+            else:
+                yield from found if member != "" or name in needed else map(_left_out, found)
 
 
 def _left_out(problem: Problem) -> Problem:
@@ -333,6 +336,13 @@ def _left_out(problem: Problem) -> Problem:
     if problem.hint or problem.suggestion:
         return problem
     return changed(problem, hint="remove it, or write a text", suggestion=remove(problem.pointer))
+
+
+def _kept(problem: Problem) -> Problem:
+    """Return the problem of a required null, without the hint to remove it."""
+    if problem.suggestion != remove(problem.pointer):
+        return problem
+    return changed(problem, hint="write a value: the property is required", suggestion=None)
 
 
 def _pattern_properties(walk: _Walk, schema: dict[str, Any], value: dict[str, Any], at: str) -> Iterator[Problem]:

@@ -80,6 +80,7 @@ def test_a_wrong_value_is_reported_with_the_allowed_ones() -> None:
         ({"tier": 1.5}, "must be an integer, not 1.5", ""),
         ({"tier": True}, "must be an integer, not true", ""),
         ({"tier": None}, "must be an integer, not null", "remove the property if there is no value"),
+        ({"buildSystem": None}, "must be a string, not null", "write a value: the property is required"),
         ({"tier": 0}, "must be 1 or more, not 0", ""),
         ({"tier": 4}, "must be 3 or less, not 4", ""),
         ({"owner": 7}, "must be a string, not 7", "put it in quotes"),

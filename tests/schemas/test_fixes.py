@@ -194,6 +194,7 @@ def test_a_suggested_value_has_the_format(name: str, text: str) -> None:
         ({"tier": "NaN"}, "type"),
         ({"timeStarted": "soon"}, "format"),
         ({"taskId": ""}, "minLength"),
+        ({"taskId": None}, "type"),
     ],
 )
 def test_an_ambiguous_correction_is_not_suggested(members: dict[str, Any], rule: str) -> None:
