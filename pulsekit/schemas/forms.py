@@ -23,6 +23,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pulsekit.errors import Problem
+from pulsekit.schemas.fixes import remove
 from pulsekit.schemas.names import FORMER, TODAY
 from pulsekit.schemas.revisions import migrate
 
@@ -154,7 +155,12 @@ def _is_explained(problem: Problem, job: dict[str, Any]) -> bool:
 
 
 def _in_words_of_a_message(problem: Problem, payload: Any) -> Problem:
-    """Return a problem with the result to write, if the given result is one that only Treeherder's page shows."""
+    """Return a problem with the result to write, if the given result is one that only Treeherder's page shows.
+
+    The schema allows a job without an owner, but Treeherder drops it. So the hint is not to remove the owner.
+    """
+    if problem.suggestion == remove("/owner"):
+        return replace(problem, hint="write the owner: without it, Treeherder drops the job", suggestion=None)
     if problem.pointer != "/result" or problem.rule != "enum":
         return problem
     shown = payload["result"]

@@ -97,7 +97,7 @@ BROKEN = {
         "revision",
     ),
     "several at once": (
-        COMPLETED | {"tier": 9, "state": "COMPLETED", "labels": [" ab"], "owner": "", "zebra": 1, "timeStarted": None},
+        COMPLETED | {"tier": 9, "state": "COMPLETED", "labels": [" ab"], "reason": "", "zebra": 1, "timeStarted": None},
         "enum",
     ),
 }
@@ -195,6 +195,7 @@ def test_a_suggested_value_has_the_format(name: str, text: str) -> None:
         ({"timeStarted": "soon"}, "format"),
         ({"taskId": ""}, "minLength"),
         ({"taskId": None}, "type"),
+        ({"owner": None}, "type"),
     ],
 )
 def test_an_ambiguous_correction_is_not_suggested(members: dict[str, Any], rule: str) -> None:
