@@ -353,6 +353,8 @@ def _pattern_properties(walk: _Walk, schema: dict[str, Any], value: dict[str, An
 
 
 def _join(at: str, name: str) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"the key {name!r:.40} is not text")
     return f"{at}/{pointer_token(name)}"
 
 

@@ -326,6 +326,14 @@ def test_the_outcome_is_that_of_the_loader(count: int) -> None:
     assert outcomes == {"stored", "dropped"}
 
 
+@pytest.mark.parametrize("key", [1, None, b"x", ("a", "b")])
+def test_a_job_with_a_key_that_is_not_text_is_dropped_with_a_reason(key: Any) -> None:
+    for payload in ({key: 1}, COMPLETED | {key: 1}, COMPLETED | {"display": COMPLETED["display"] | {key: 1}}):
+        verdict = judge(payload)
+        assert verdict.outcome == "dropped"
+        assert "JSON cannot represent" in verdict.reasons[0].message
+
+
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(sorted(COMPLETED)), inner),
