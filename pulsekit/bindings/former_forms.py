@@ -181,16 +181,19 @@ def from_variables(values: dict[str, Any]) -> list[dict[str, Any]] | None:
     Every exchange is bound with every combination of destinations and projects.
 
     Raises:
-        InvalidRegistration: Raised when one of the variables is missing.
+        InvalidRegistration: Raised when one of the variables is missing, or is not text.
     """
     if not values or not values.keys() <= set(THREE_VARIABLES):
         return None
+    named: list[list[str]] = []
     for name in THREE_VARIABLES:
-        if not values.get(name):
+        value = values.get(name) or ""
+        if isinstance(value, list | tuple | dict):
+            raise InvalidRegistration(f"{name}: {value!r:.40} is not text; write names with commas between them")
+        named.append([part.strip() for part in str(value).split(",") if part.strip()])
+        if not named[-1]:
             raise InvalidRegistration(f"{name} is missing: the variables {', '.join(THREE_VARIABLES)} belong together")
-    exchanges, destinations, projects = (
-        [part.strip() for part in str(values[name]).split(",")] for name in THREE_VARIABLES
-    )
+    exchanges, destinations, projects = named
     return [{"exchange": name, "destinations": destinations, "projects": projects} for name in exchanges]
 
 

@@ -298,6 +298,17 @@ def test_the_three_variables_of_2018_are_every_combination(text: str) -> None:
     ]
 
 
+def test_a_comma_at_the_end_of_a_variable_of_2018_adds_no_name() -> None:
+    text = "PULSE_JOB_EXCHANGES=exchange/a/x,\nPULSE_JOB_DESTINATIONS=th\nPULSE_JOB_PROJECTS=try, ,autoland,\n"
+    assert bound(text) == ["exchange/a/x:th.try", "exchange/a/x:th.autoland"]
+
+
+def test_a_list_in_a_variable_of_2018_is_refused() -> None:
+    text = "PULSE_JOB_EXCHANGES: exchange/a/x\nPULSE_JOB_DESTINATIONS: [th, other]\nPULSE_JOB_PROJECTS: try\n"
+    with pytest.raises(InvalidRegistration, match=r"PULSE_JOB_DESTINATIONS: .* write names with commas between them"):
+        bound(text)
+
+
 def test_one_of_the_three_variables_without_the_others_is_an_error() -> None:
     with pytest.raises(InvalidRegistration, match="PULSE_JOB_DESTINATIONS is missing"):
         bound("PULSE_JOB_EXCHANGES=exchange/a/x\nPULSE_JOB_PROJECTS=try")
