@@ -298,9 +298,10 @@ class _StepReader:
         if page.error or not isinstance(status, dict) or not isinstance(runs := status.get("runs"), list):
             return _unread("run", page)
         number = len(runs) - 1 if self._target.run is None else self._target.run
-        if number >= len(runs) and runs:
+        count = max(1, len(runs))  # without a run, Treeherder shows an unscheduled job as run 0
+        if number >= count:
             what = f"the task has no run {number}, but {counted(len(runs), 'run')}, numbered from 0"
-            return _failed("run", page, what, f"ask about run {len(runs) - 1}")
+            return _failed("run", page, what, f"ask about run {count - 1}")
         run = runs[number] if runs else {"state": "defined"}
         state = run.get("state") if isinstance(run, dict) else None
         exchange = f"{EXCHANGES[0].removesuffix('defined')}{state}"

@@ -120,6 +120,16 @@ def test_a_run_is_the_requested_one_or_the_last(stand: Stand) -> None:
     assert (failed.name, failed.detail) == ("run", "the task has no run 2, but 2 runs, numbered from 0")
 
 
+def test_a_task_without_a_run_has_only_run_0(stand: Stand) -> None:
+    stand.status([])
+    stand.jobs(STORED | {"results": [["M", "3", "unscheduled", "unknown", SLUG, 0]]})
+    assert ask(stand, 0).failed is None
+    failed = ask(stand, 1).failed
+    assert failed is not None
+    assert (failed.name, failed.detail) == ("run", "the task has no run 1, but 0 runs, numbered from 0")
+    assert failed.hint == "ask about run 0"
+
+
 def test_a_task_without_a_run_is_unscheduled(stand: Stand) -> None:
     stand.status([])
     stand.jobs(STORED | {"results": [["M", "3", "unscheduled", "unknown", SLUG, 0]]})
