@@ -117,7 +117,7 @@ RULES = (
         "task-id-form",
         _WRONG,
         "If `taskId` is not `<uuid>/<retry number>`, Treeherder shows no Taskcluster link, and its log hides schema "
-        "errors of the job.",
+        "errors of the job. If Treeherder does not have the push yet, it drops such a job instead of retrying.",
         "write it as in 5b3bb6a5-6d1f-4d3c-9a3b-0f6f2b0f7c11/0",
     ),
     Rule(
