@@ -88,7 +88,10 @@ def read_link(link: str) -> InspectorLink:
             bindings[Binding(parts["exchange"], parts.get("pattern", "#"))] = None
         except (InvalidName, InvalidPattern) as error:
             raise ConfigurationError(f"bindings[{number}] of the link: {error}") from error
-    host = urlsplit(address).hostname or ""
+    try:
+        host = urlsplit(address).hostname or ""
+    except ValueError:
+        raise ConfigurationError(f"{address!r:.80} of the link is not the address of a page") from None
     return InspectorLink(
         tuple(bindings), PAGE if not host or host == _FORMER_HOST else address, _VIRTUAL_HOSTS.get(host)
     )

@@ -103,6 +103,7 @@ def test_an_empty_pattern_is_not_a_missing_one() -> None:
             "two parts 'pattern'",
         ),
         (f"https://x/#!((exchange:{JOBS},exchange:exchange/me/y))", "two parts 'exchange'"),
+        (f"https://[::1?bindings[0][exchange]={JOBS}", "not the address of a page"),
         ("https://x/#!exchange", "not a list of bindings"),
         ("https://x/#!()", "not a link of Pulse Inspector"),
     ],
