@@ -83,7 +83,14 @@ def patterns(exchange: str, fields: Mapping[str, Sequence[str]], routes: Sequenc
 
     Raises:
         ConfigurationError: Raised when there is no such exchange or field, or a field can never have a value.
+        TypeError: Raised when the values of a field, or the routes, are a text instead of a list of texts.
     """
+    for name, values in (*fields.items(), ("routes", routes)):
+        if isinstance(values, str):
+            raise TypeError(f"{name}: {values!r:.80} is text, not a list; write [{values!r:.80}]")
+        for value in values:
+            if not isinstance(value, str):
+                raise TypeError(f"{name}: {value!r:.80} is not text; put it in quotes")
     known = find_exchange(exchange)
     if known is None:
         full_name(exchange)  # raises an error with a similar name

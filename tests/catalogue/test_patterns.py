@@ -13,6 +13,15 @@ TASK, GROUP = "fN1SbArXTPSVFNUvaOlinQ", "XrWNyFwpT2in-wLY9frb-w"
 KEY = f"primary.{TASK}.0._._.gecko-t.t-linux.gecko-level-3.{GROUP}._"
 
 
+def test_values_that_are_not_lists_of_texts_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"^schedulerId: 'gecko-3' is text, not a list; write \['gecko-3'\]$"):
+        bindings("task-failed", {"schedulerId": "gecko-3"})
+    with pytest.raises(TypeError, match=r"^routes: 'a\.b' is text, not a list"):
+        patterns("task-failed", {}, "a.b")
+    with pytest.raises(TypeError, match=r"^runId: 0 is not text; put it in quotes$"):
+        pattern("task-failed", runId=0)  # type: ignore[arg-type] # that is the test
+
+
 @pytest.mark.parametrize(
     ("exchange", "fields", "expected"),
     [
