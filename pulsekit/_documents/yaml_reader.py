@@ -154,6 +154,14 @@ def read_yaml(text: str, *, source: str = "", shared: bool = False) -> list[tupl
         raise DocumentError(f"this is not YAML: {error}", source=source) from error
 
 
+def _joined(text: str) -> str:
+    r"""Return a text with one character for each pair of surrogates, which JSON writes as `\ud83d\ude00`."""
+    if text.isascii():
+        return text
+    pair = "[\ud800-\udbff][\udc00-\udfff]"
+    return re.sub(pair, lambda match: match[0].encode("utf-16", "surrogatepass").decode("utf-16"), text)
+
+
 def _place(text: str, offset: int) -> dict[str, int]:
     return {"line": text.count("\n", 0, offset) + 1, "column": offset - text.rfind("\n", 0, offset)}
 
@@ -199,7 +207,7 @@ class _Builder:
             self._refuse(mark, "tags ('!…') are not supported: write the plain value")
         place = Place(mark.line + 1, mark.column + 1)
         if isinstance(event, ScalarEvent):
-            value = event.value if event.style else self._plain(event)
+            value = _joined(event.value) if event.style else self._plain(event)
             if event.anchor is not None:
                 self._anchors[event.anchor] = _Anchored(value, place, 1)
             return value, place

@@ -43,6 +43,7 @@ from pulsekit.errors import DocumentError
         ("'1'", "1"),
         ('"true"', "true"),
         ('"\\u00e9\\n"', "é\n"),
+        ('"\\ud83d\\ude00 \\ud83d"', "😀 \ud83d"),
         ("=", "="),
         ("<<", "<<"),
     ],
