@@ -260,7 +260,7 @@ class Judge:
             verdict,
             problems=tuple(
                 replace(_moved(one, predicted.source(one.pointer)), hint=one.hint or predicted.hint(one.pointer))
-                for one in verdict.problems
+                for one in map(_kept, verdict.problems)
             ),
             findings=tuple(_moved(one, predicted.source(one.pointer)) for one in verdict.findings),
             assumptions=(*predicted.assumptions, *verdict.assumptions),
@@ -381,6 +381,13 @@ def _decoded(subject: Any, context: Context) -> Any:
     if context.content_encoding or context.compression or subject.body.startswith(BOM_UTF8):
         return read_body(subject.body, context.content_encoding, context.compression)
     return subject.decoded
+
+
+def _kept(problem: Problem) -> Problem:
+    """Return the problem of a field of a task without the hint to remove it, unless the handler reads it with `get`."""
+    if problem.pointer == "/buildMachine/name" or (problem.suggestion or {}).get("op") != "remove":
+        return problem
+    return replace(problem, hint="write a text: without the field, Treeherder drops the message", suggestion=None)
 
 
 def _moved(one: MovedT, pointer: str) -> MovedT:

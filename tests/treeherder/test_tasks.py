@@ -510,6 +510,11 @@ def test_any_other_value_is_a_job(value: Any) -> None:
             "/metadata/name",
             "Treeherder copies it to /display/jobName of the job",
         ),
+        (
+            changed(metadata=TASK["metadata"] | {"description": None}),
+            "/metadata/description",
+            "write a text: without the field, Treeherder drops the message",
+        ),
     ],
 )
 def test_a_task_whose_job_is_invalid_names_the_field_to_change(task: Any, pointer: str, hint: str) -> None:
