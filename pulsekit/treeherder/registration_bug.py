@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 from pulsekit.bindings.names import owner
 from pulsekit.bindings.registration import expand
+from pulsekit.bindings.rules import Rule
 from pulsekit.errors import printable
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ _PRODUCT = "Tree Management"
 _COMPONENT = "Treeherder: Data Ingestion"
 _MAX_LINK = 7500  # characters; web servers reject a request line over 8 KiB
 _MAX_LISTED = 20  # bindings
+_KEYS = {
+    Rule.DESTINATION_PROJECT: "`<destination>.<project>`",
+    Rule.PROJECT_DESTINATION: "`<project>.<destination>`",
+    Rule.ANY_PROJECT: "`<any words>.<project>`",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ class Bug:
             "The bindings that follow from it:",
             "\n".join(listed),
             f"Pulse user: {users}",
-            "Routing keys: `<destination>.<project>`",
+            f"Routing keys: {' and '.join(dict.fromkeys(_KEYS[one.rule] for one in self._distinct()))}",
             "Messages: schemas/pulse-job.yml",
         ]
         return "\n\n".join(paragraphs) + "\n"
@@ -119,9 +125,10 @@ def _code(text: str) -> str:
 
 
 def as_written(registration: Registration) -> dict[str, Any]:
-    """Return a registration as plain JSON, with the field names of Treeherder's documentation."""
-    return {
+    """Return a registration as plain JSON, with the field names of Treeherder's documentation, and a former rule."""
+    written = {
         "exchange": registration.exchange,
         "destinations": list(registration.destinations),
         "projects": list(registration.projects),
     }
+    return written if registration.rule is Rule.DESTINATION_PROJECT else written | {"rule": registration.rule.value}

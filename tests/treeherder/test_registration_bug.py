@@ -5,12 +5,14 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt  # comes with rich
 
 from pulsekit._config.target import Target
 from pulsekit.bindings.registration import Registration, expand, read_registrations
+from pulsekit.bindings.rules import Rule
 from pulsekit.treeherder.registration_bug import Bug
 
 if TYPE_CHECKING:
@@ -58,6 +60,21 @@ def test_different_targets_are_requested_separately() -> None:
     assert APART.text.index("For staging:") < APART.text.index("For production:")
     blocks = re.findall(r"```json\n(.*?)```", APART.text, re.DOTALL)
     assert [read_registrations(block, source="bug") for block in blocks] == [(TRIAL,), (MAIN,)]
+
+
+@pytest.mark.parametrize(
+    ("registration", "keys"),
+    [
+        (Registration(JOBS, ["th"], ["try"], Rule.PROJECT_DESTINATION), "`<project>.<destination>`"),
+        (Registration(JOBS, [], ["try"], Rule.ANY_PROJECT), "`<any words>.<project>`"),
+    ],
+)
+def test_a_registration_by_a_former_rule_keeps_its_rule(registration: Registration, keys: str) -> None:
+    bug = Bug({Target.STAGING: registration})
+    assert f"Routing keys: {keys}\n" in bug.text
+    (block,) = re.findall(r"```json\n(.*?)```", bug.text, re.DOTALL)
+    assert read_registrations(block, source="bug") == (registration,)
+    assert read_registrations(json.dumps(bug.record()["registrations"]), source="bug") == (registration,)
 
 
 def test_the_summary_names_the_exchange_and_the_only_target() -> None:
