@@ -16,7 +16,7 @@ from base64 import urlsafe_b64decode
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from pulsekit._documents.suggestions import brief, counted, described
+from pulsekit._documents.suggestions import brief, described
 from pulsekit.schemas.schema import load_schema
 from pulsekit.treeherder.prediction import TaskPrediction
 from pulsekit.treeherder.subjects import EXCHANGES, normalize_task
@@ -122,7 +122,9 @@ class _Handler:
         self._task = normalize_task(self._message.task)
         route = self._try(lambda: find_route(self._in_task("routes"), f"{self._message.task_at}/routes"))
         if route is not None and self._ingested and route.project not in self._ingested:
-            message = f"{brief(route.project)} is not among the {counted(len(self._ingested), 'project')}"
+            names = sorted(self._ingested)
+            listed = ", ".join([*names[:5], *("…" for _ in names[5:6])])
+            message = f"{brief(route.project)} is not in PROJECTS_TO_INGEST: {listed}"
             self._findings.append(dropped("project-not-ingested", route.pointer, message))
         if route is not None and route.project in MOBILE_PROJECTS:
             self._try(lambda: self._check_branch(route.project))

@@ -324,6 +324,8 @@ def test_an_instance_that_is_limited_to_projects_ignores_tasks_of_others(
     assert verdict.outcome == ("dropped" if dropped else "stored")
     found = [(one.rule, one.pointer) for one in verdict.findings if one.severity == "dropped"]
     assert found == ([("project-not-ingested", "/routes/1")] if dropped else [])
+    messages = [one.message for one in verdict.findings]
+    assert messages == (['"autoland" is not in PROJECTS_TO_INGEST: try'] if dropped else [])
 
 
 def test_without_the_base_repository_the_decision_task_decides() -> None:
