@@ -282,7 +282,7 @@ class _StepReader:
         pushes = page.value.get("results") if isinstance(page.value, dict) else None
         if page.error or not (are_objects(pushes) or page.status == 404):
             return _unread("push", page)
-        if not pushes:
+        if page.status == 404 or not pushes:
             hint = (
                 "check that the route names the head of a push. Treeherder reads pushes from Pulse, and retries a job "
                 "without its push for some minutes; after that, ask Treeherder's team to ingest the push"

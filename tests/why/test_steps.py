@@ -138,6 +138,13 @@ def test_a_task_without_a_run_is_unscheduled(stand: Stand) -> None:
     assert explanation.steps[-1].detail == "Treeherder shows M(3), unscheduled"
 
 
+def test_the_content_of_a_404_is_not_read(stand: Stand) -> None:
+    stand.answer(f"/api/project/autoland/push/?revision={REVISION}", {"results": [5]}, 404)
+    failed = ask(stand).failed
+    assert failed is not None
+    assert (failed.name, failed.status) == ("push", "failed")
+
+
 # slow, broken and hostile answers
 
 PAGES = [
