@@ -76,6 +76,7 @@ def read_target(text: str, *, root_url: str | None = None, treeherder: str | Non
         return Target(text, root_url=root_url or ROOT_URL, treeherder=treeherder or TREEHERDER)
     try:
         parts = urlsplit(text)
+        of_fragment = urlsplit(parts.fragment).query
     except ValueError:
         raise ConfigurationError(f"{text!a} is not {_FORMS}") from None
     site = f"{parts.scheme}://{parts.netloc}"
@@ -86,7 +87,7 @@ def read_target(text: str, *, root_url: str | None = None, treeherder: str | Non
             task, run = found.get("task") or "", found.get("run")
             group = "" if task else found["group"]
             return Target(task, None if run is None else int(run), group, root, treeherder or TREEHERDER)
-    for query in (parts.query, urlsplit(parts.fragment).query):
+    for query in (parts.query, of_fragment):
         values = parse_qs(query)
         for name in _PARAMETERS:
             if match := _SELECTED.fullmatch(values.get(name, [""])[0]):

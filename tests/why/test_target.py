@@ -48,6 +48,7 @@ def test_options_override_the_url() -> None:
     [
         *("", "x", SLUG[:-1], f"{SLUG}x", "https://[", f"{TREEHERDER}/jobs?selectedJob=1", f"ftp://x/tasks/{SLUG}"),
         *(f"https://me:hunter2@tc.example/tasks/{SLUG}", f"{FIREFOX}/tasks/{SLUG}x", "\x1b", f"/tasks/{SLUG}"),
+        f"{TREEHERDER}/#//[jobs]?selectedTaskRun={SLUG}.0",
     ],
 )
 def test_any_other_text_is_refused(text: str) -> None:
