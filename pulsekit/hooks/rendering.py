@@ -136,6 +136,15 @@ def _renderer() -> Any:
                 return value[left : _index(self.visit(node.right) if node.right else len(value), len(value))]
             return value[left] if left < len(value) else _fail("index out of bounds")
 
+    read: Any = module.Parser
+
+    def parser(source: str, tokenizer: Any) -> Any:
+        """Return the parser of an expression. That of JSON-e for Python lets StopIteration through if it is empty."""
+        try:
+            return read(source, tokenizer)
+        except StopIteration:
+            return _fail("Unexpected end of input")
+
     def json_of(template: dict[str, Any], context: dict[str, Any]) -> str:
         module.checkUndefinedProperties(template, [r"\$json"])
         value = module.renderValue(template["$json"], context)
@@ -173,7 +182,7 @@ def _renderer() -> Any:
         return [value[at] for at in sorted(range(len(value)), key=lambda at: _units(keys[at]))]
 
     module.operators.update({"$json": json_of, "$fromNow": from_now, "$find": find, "$sort": sort})
-    module.__dict__.update(Interpreter=Interpreter, to_str=_text)
+    module.__dict__.update(Interpreter=Interpreter, Parser=parser, to_str=_text)
     return module
 
 

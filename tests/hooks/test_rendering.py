@@ -94,6 +94,12 @@ def test_every_failure_is_a_template_error(template: Any) -> None:
         render(template, CONTEXT)
 
 
+@pytest.mark.parametrize("template", [{"$eval": ""}, {"$if": " ", "then": 1}, ["a", {"b": "${"}]])
+def test_an_empty_expression_is_an_error_of_the_template(template: Any) -> None:
+    with pytest.raises(TemplateError, match="Unexpected end of input"):
+        render({"routes": template}, {})
+
+
 def test_a_template_is_rendered_twice_if_it_is_generated() -> None:
     generated = render(
         {"route": "${alias}.$${payload.n}", "when": {"$fromNow": "0 s", "from": "2026-01-02"}}, {"alias": "try"}
