@@ -117,7 +117,7 @@ class Job:
         coalesced: the task ids of jobs that this job supersedes.
 
     Raises:
-        InvalidPayload: Raised when a time has no time zone.
+        InvalidPayload: Raised when a time has no time zone, or the labels or coalesced jobs are one text.
     """
 
     project: str
@@ -158,6 +158,10 @@ class Job:
                 reason = f"{time.isoformat()} has no time zone"
                 hint = "use datetime.now(UTC), or .astimezone() for a local time"
                 raise InvalidPayload([Problem(f"/{key}", "format", reason, hint=hint)])
+        for name, key in _LISTS.items():
+            if isinstance(text := getattr(self, name), str):  # `list` would make a label of each letter
+                reason, hint = f"{text!r:.60} is text, not a tuple", f"write ({text!r:.60},), with a comma"
+                raise InvalidPayload([Problem(f"/{key}", "type", reason, hint=hint)])
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> Self:

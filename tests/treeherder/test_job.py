@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,13 @@ def test_a_payload_that_treeherder_drops_is_not_a_job(change: dict[str, Any], wo
     payload = {name: value for name, value in {**JOB.payload(), **change}.items() if value is not None}
     with pytest.raises(pulsekit.InvalidPayload, match=words):
         Job.from_payload(payload)
+
+
+@pytest.mark.parametrize("name", ["labels", "coalesced"])
+def test_a_tuple_without_its_comma_is_refused(name: str) -> None:
+    values: dict[str, Any] = {name: ("debug")}
+    with pytest.raises(pulsekit.InvalidPayload, match=rf"/{name}: 'debug' is text, .*write \('debug',\)"):
+        replace(JOB, **values)
 
 
 def test_an_owner_that_treeherder_cuts_is_read_completely() -> None:
