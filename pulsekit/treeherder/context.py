@@ -29,8 +29,8 @@ class Context:
         profile: the profile of the schema for `Verdict.problems`: `treeherder`, or `strict`, which also checks dates
             and URIs. The outcome is always that of Treeherder.
         repositories: whether each repository of Treeherder is active, by name.
-        ingested: the projects in `PROJECTS_TO_INGEST` of the Treeherder instance. The instance stores only tasks of
-            these projects.
+        ingested: the projects in `PROJECTS_TO_INGEST` of the Treeherder instance, or the text of this variable. The
+            instance stores only tasks of these projects.
         today: the day on which Treeherder reads the job. The default is today in UTC.
     """
 

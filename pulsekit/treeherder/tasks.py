@@ -78,7 +78,8 @@ def predict_job(message: TaskMessage, ingested: Collection[str] | None = None) -
 
     Args:
         message: the message, with the definition of its task.
-        ingested: the projects to which the Treeherder instance is limited. By default, it has no limit.
+        ingested: the projects to which the Treeherder instance is limited, or the text of `PROJECTS_TO_INGEST`. By
+            default, it has no limit.
     """
     return _Handler(message, ingested).predict()
 
@@ -102,7 +103,8 @@ class _Handler:
 
     def __init__(self, message: TaskMessage, ingested: Collection[str] | None) -> None:
         self._message = message
-        self._ingested = ingested
+        # A text is the value of the variable, which Treeherder splits. `in` would search the text.
+        self._ingested = ingested.split(",") if isinstance(ingested, str) and ingested else ingested
         self._task: Any = None
         self._findings: list[Finding] = []
         self._assumptions: list[str] = []

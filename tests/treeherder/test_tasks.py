@@ -328,6 +328,13 @@ def test_an_instance_that_is_limited_to_projects_ignores_tasks_of_others(
     assert messages == (['"autoland" is not in PROJECTS_TO_INGEST: try'] if dropped else [])
 
 
+@pytest.mark.parametrize(
+    ("text", "outcome"), [("", "stored"), ("try,autoland", "stored"), ("autoland-2,try", "dropped")]
+)
+def test_projects_to_ingest_can_be_the_text_of_the_variable(text: str, outcome: str) -> None:
+    assert judge(message("pending", {"state": "pending"}), context=Context(ingested=text)).outcome == outcome
+
+
 def test_without_the_base_repository_the_decision_task_decides() -> None:
     task = changed(routes=[f"tc-treeherder.v2.reference-browser.{REVISION}"])
     predicted = predict_job(message("pending", {"state": "pending"}, task=task))
