@@ -187,6 +187,9 @@ class Consumer(Delegate[AsyncConsumer]):
                 try:
                     with consumer.handling(message):
                         handler(message)
+                except StopIteration as error:  # a future cannot have this exception
+                    failure = RuntimeError("the handler raised StopIteration")
+                    failure.__cause__ = error
                 except Exception as error:  # noqa: BLE001 - the policy decides
                     failure = error
                 background.loop.call_soon_threadsafe(_finish, done, failure)

@@ -192,6 +192,14 @@ def test_a_policy_decides_when_the_handler_raises(pulse: pulsekit.sync.Pulse, ex
                 others.handle(stop_the_line)
 
 
+def test_a_handler_that_raises_stop_iteration_fails(pulse: pulsekit.sync.Pulse, exchange: str) -> None:
+    with pulse.subscribe(f"{exchange}:#", queue=queue_of(pulse)) as messages:
+        send(pulse, exchange, 1)
+        with pytest.raises(RuntimeError, match="the handler raised StopIteration"):
+            messages.handle(lambda message: next(one for one in (message.payload,) if "m" in one))
+        assert messages.failures == 1
+
+
 def stop_the_line(_: Message) -> None:
     raise LookupError("stop the line")
 
