@@ -104,6 +104,8 @@ class Publisher(Delegate[AsyncPublisher]):
                     crossing.send(message)
                     if crossing.has_news:
                         yield from crossing.known()
+                    if crossing.ended:  # publishing failed: `rest` raises the reason
+                        break
             except Exception as error:  # noqa: BLE001 - raised after the receipts of the messages before it
                 failure = error
             yield from crossing.rest()
@@ -148,8 +150,13 @@ class _Crossing:
                         self._waiting = False
                         self._arrived.set()
 
+        self.ended = False  # whether there will be no more receipts
         self._publishing = background.submit(publish())
-        self._publishing.add_done_callback(lambda _: self._arrived.set())
+        self._publishing.add_done_callback(self._end)
+
+    def _end(self, _: object) -> None:
+        self.ended = True
+        self._arrived.set()
 
     def send(self, message: Item) -> None:
         """Pass one message to the background thread."""

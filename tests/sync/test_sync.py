@@ -115,6 +115,22 @@ def test_an_exception_of_the_iterable_comes_after_the_receipts(pulse: pulsekit.s
         assert len(numbers(messages, 100)) == 100
 
 
+def test_publish_many_reads_no_further_when_it_fails(pulse: pulsekit.sync.Pulse, exchange: str) -> None:
+    read = 0
+
+    def jobs() -> Iterator[tuple[Any, Any]]:
+        nonlocal read
+        for read in range(1, 1001):
+            yield {"n": read}, 5 if read == 3 else "a.b"
+
+    receipts = []
+    with pytest.raises(TypeError, match="the routing key is a str, not int"):
+        for receipt in pulse.publisher(exchange).publish_many(jobs(), window=8):
+            receipts.append(receipt.check())
+    assert len(receipts) == 2
+    assert read <= 18
+
+
 def test_publish_many_reads_two_windows_ahead_at_most(pulse: pulsekit.sync.Pulse, exchange: str) -> None:
     read = 0
 
