@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import queue as queues
 from typing import TYPE_CHECKING
 
@@ -192,7 +193,7 @@ class Consumer(Delegate[AsyncConsumer]):
                     failure.__cause__ = error
                 except Exception as error:  # noqa: BLE001 - the policy decides
                     failure = error
-                background.loop.call_soon_threadsafe(_finish, done, failure)
+                background.schedule(functools.partial(_finish, done, failure))
             handling.result()
         finally:
             handling.cancel()

@@ -9,8 +9,10 @@ from collections import deque
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from pulsekit.errors import NotOpen
 from pulsekit.publisher.publisher import WINDOW
 from pulsekit.publisher.publisher import Publisher as AsyncPublisher
+from pulsekit.sync.background import OUTSIDE
 from pulsekit.sync.delegation import Delegate, delegate, with_parameters_of
 
 if TYPE_CHECKING:
@@ -132,7 +134,7 @@ class _Crossing:
         window: int,
         options: dict[str, Any],
     ) -> None:
-        self._loop = background.loop
+        self._background = background
         self._items: deque[Item | None] = deque()  # None ends them
         self._feed_waits = False
         self._wanted = asyncio.Event()
@@ -179,10 +181,13 @@ class _Crossing:
 
         Raises:
             PulsekitError: Raised when publishing failed, see `pulsekit.Publisher.publish_many`.
+            NotOpen: Raised when the connection was closed.
         """
         self._append(None)
         while self._receipts or self._wait():
             yield self._receipts.popleft()
+        if self._publishing.cancelled():
+            raise NotOpen(OUTSIDE)
         self._publishing.result()
 
     def cancel(self) -> None:
@@ -193,7 +198,7 @@ class _Crossing:
         self._items.append(item)
         if self._feed_waits:
             self._feed_waits = False
-            self._loop.call_soon_threadsafe(self._wanted.set)
+            self._background.schedule(self._wanted.set)
 
     def _wait(self) -> bool:
         """Wait for a receipt. Return False if there will be none."""

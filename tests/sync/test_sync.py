@@ -346,6 +346,27 @@ def test_a_closed_connection_is_an_error(user: PulseUser, exchange: str) -> None
     assert threads() == before
 
 
+def test_closing_the_connection_in_a_handler_is_an_error(user: PulseUser, exchange: str) -> None:
+    pulse = pulsekit.sync.connect(user.url)
+    pulse.create_exchange(exchange)
+    messages = pulse.subscribe(f"{exchange}:#", queue=queue_of(pulse)).__enter__()
+    send(pulse, exchange, 1)
+    with pytest.raises(pulsekit.NotOpen, match=r"pulsekit\.sync\.connect\(\) again"):
+        messages.handle(lambda _: pulse.close())
+
+
+def test_closing_the_connection_while_many_messages_are_published_is_an_error(user: PulseUser, exchange: str) -> None:
+    pulse = pulsekit.sync.connect(user.url)
+
+    def jobs() -> Iterator[tuple[Any, str]]:
+        yield {"n": 0}, "a.b"
+        pulse.close()
+        yield {"n": 1}, "a.b"
+
+    with pytest.raises(pulsekit.NotOpen, match=r"pulsekit\.sync\.connect\(\) again"):
+        list(pulse.publisher(exchange).publish_many(jobs()))
+
+
 def test_asynchronous_functions_run_with_the_connection(pulse: pulsekit.sync.Pulse, exchange: str) -> None:
     from pulsekit.queues import peek
 
