@@ -6,6 +6,8 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
+from pulsekit.errors import NotOpen
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Protocol
@@ -88,9 +90,14 @@ class Delegate(Generic[A]):
         self._asynchronous()  # a wrong argument is an error of this call
 
     def _asynchronous(self) -> A:
-        """Return the asynchronous object of this process."""
-        background = self._background()
+        """Return the asynchronous object of this process, whose counters stay readable after the connection."""
         made = self._made
+        try:
+            background = self._background()
+        except NotOpen:
+            if made is None:
+                raise
+            return made[1]
         if made is None or made[0] is not background:
 
             async def make() -> A:

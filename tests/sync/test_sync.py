@@ -346,6 +346,20 @@ def test_a_closed_connection_is_an_error(user: PulseUser, exchange: str) -> None
     assert threads() == before
 
 
+def test_the_counters_can_be_read_after_the_connection(user: PulseUser, exchange: str) -> None:
+    with pulsekit.sync.connect(user.url) as pulse:
+        publisher = pulse.publisher(exchange)
+        publisher.open()
+        with pulse.subscribe(f"{exchange}:#", queue=queue_of(pulse)) as messages:
+            send(pulse, exchange, 1)
+            with pytest.raises(LookupError):
+                messages.handle(stop_the_line)
+    assert (messages.failures, messages.gaps, messages.queue) == (1, 0, queue_of(pulse))
+    assert (publisher.exchange, publisher.in_flight) == (exchange, 0)
+    with pytest.raises(pulsekit.NotOpen):
+        messages.receive()
+
+
 def test_closing_the_connection_in_a_handler_is_an_error(user: PulseUser, exchange: str) -> None:
     pulse = pulsekit.sync.connect(user.url)
     pulse.create_exchange(exchange)
