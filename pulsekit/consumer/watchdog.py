@@ -5,6 +5,9 @@ was blocked for at least that time. If a handler ran since the timer last fired,
 twice while the same message is handled, the call may be long. Of several concurrent calls, only the last message is
 known. The cost does not depend on the number of messages.
 
+Each call of `handle` has a timer. The timers of one consumer share what they found: a message that one timer has seen
+is not new to the others, and a block is reported once.
+
 Example: with a heartbeat interval of 60 s, a handler sleeps for 20 s without `await`. The timer, due every 3.75 s,
 fires at least 16.25 s late. The limit is 11.25 s: a quarter of the heartbeat interval, minus one period of the timer.
 """
@@ -42,21 +45,23 @@ class Watchdog:
         self.message: Message | None = None
         self.running = 0
         self._heartbeat = heartbeat
-        self._seen: Message | None = None  # `message` when the timer last fired
+        self._fired = 0.0  # when a timer last fired
+        self._seen: Message | None = None  # `message` at that time
+        self._since = 0.0  # when a timer first saw this message
+        self._warned: Message | None = None
 
     @contextmanager
     def watch(self, handler: object) -> Iterator[None]:
         """Within the block, warn if this handler blocks the event loop, or if one of its calls runs for long."""
         name = getattr(handler, "__qualname__", type(handler).__name__)
         loop = asyncio.get_running_loop()
-        due = since = loop.time()
-        warned: Message | None = None
+        due = loop.time()
         timer: asyncio.TimerHandle
 
         def check() -> None:
-            nonlocal due, since, timer, warned
+            nonlocal due, timer
             heartbeat, now = self._heartbeat(), loop.time()
-            period, late = heartbeat / _TICKS, now - due
+            period, late = heartbeat / _TICKS, now - max(due, self._fired)
             active = self.running or self.message is not self._seen
             if active and late >= heartbeat * _LIMIT - period:
                 log.warning(
@@ -68,17 +73,17 @@ class Watchdog:
                     2 * heartbeat,
                 )
             if self.message is not self._seen:
-                since = now
-            elif self.running and self.message is not warned and now - since >= _LONG:
-                warned = self.message
+                self._since = now
+            elif self.running and self.message is not self._warned and now - self._since >= _LONG:
+                self._warned = self.message
                 log.warning(
                     "the handler %s has been running for %d s with %s; the broker closes the channel if a message is "
                     "not settled within its consumer_timeout, 30 minutes by default, and delivers the message again",
                     name,
-                    now - since,
+                    now - self._since,
                     self.message,
                 )
-            self._seen, due = self.message, now + period
+            self._fired, self._seen, due = now, self.message, now + period
             timer = loop.call_at(due, check)
 
         timer = loop.call_at(due, check)
@@ -87,4 +92,5 @@ class Watchdog:
         finally:
             check()
             timer.cancel()
-            self.message = self._seen = None
+            if not self.running:  # in another call of `handle`
+                self.message = self._seen = None

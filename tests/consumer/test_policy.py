@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,7 @@ from support.samples import JOBS
 import pulsekit
 from pulsekit import OnFailure, Policy, Worker
 from pulsekit.consume import Workers
+from pulsekit.consumer.watchdog import Watchdog
 from pulsekit.queues import queue_depth
 
 if TYPE_CHECKING:
@@ -513,3 +515,52 @@ async def test_a_handler_that_runs_for_long_is_named_once(
         await running
     (warning,) = warnings()
     assert warning.startswith("the handler jobs has been running for 0 s with <Message")
+
+
+async def test_short_concurrent_calls_are_not_reported_as_long(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+
+    def heartbeat() -> float:
+        nonlocal looks
+        looks += 1
+        return 0.2  # seconds
+
+    async def handle() -> None:
+        with watchdog.watch(handle):
+            while looks < 140:  # of both timers, over a longer time than that of a long call
+                watchdog.message = pulsekit.Message(
+                    exchange="exchange/me/x", routing_key="a", body=b"", received=datetime.now(UTC)
+                )
+                watchdog.running += 1
+                await asyncio.sleep(0.005)  # less than the time between two looks
+                watchdog.running -= 1
+
+    monkeypatch.setattr("pulsekit.consumer.watchdog._LONG", 0.5)
+    watchdog = Watchdog(heartbeat)
+    await asyncio.gather(handle(), handle())
+    assert not [record.getMessage() for record in caplog.records if "has been running" in record.getMessage()]
+
+
+async def test_a_block_during_concurrent_calls_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    looks = 0
+
+    def heartbeat() -> float:
+        nonlocal looks
+        looks += 1
+        return 2.0  # seconds
+
+    async def handle(*, blocks: bool) -> None:
+        with watchdog.watch(handle):
+            watchdog.running += 1
+            await asyncio.sleep(0)
+            if blocks:
+                time.sleep(0.5)  # the fault under test: a blocked event loop
+            while looks < 4:  # both timers, twice
+                await asyncio.sleep(0.01)
+            watchdog.running -= 1
+
+    watchdog = Watchdog(heartbeat)
+    await asyncio.gather(handle(blocks=True), handle(blocks=False))
+    assert len([record for record in caplog.records if "blocked the event loop" in record.getMessage()]) == 1
