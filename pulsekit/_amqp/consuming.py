@@ -175,8 +175,11 @@ class ConsumeChannel(FrameChannel):
             await self.close()
             raise
 
-    def settle(self, delivery_tag: int, settlement: Settlement) -> None:
+    def settle(self, delivery_tag: int, settlement: Settlement) -> bool:
         """Settle one delivery (basic.ack, basic.nack, basic.reject). The frame is written with the next flush.
+
+        Returns:
+            False if the delivery was settled before.
 
         Raises:
             ConnectionLost: Raised when the connection is lost. The broker has requeued the message.
@@ -185,7 +188,7 @@ class ConsumeChannel(FrameChannel):
             raise ConnectionLost("the connection of this delivery is gone")
         size = self._unsettled.get(delivery_tag, -1)
         if size < 0:
-            return  # already settled: the broker would close the channel after a second settlement (406)
+            return False  # the broker would close the channel after a second settlement (406)
         self._bytes -= size
         if settlement is Settlement.ACK:
             self._unsettled[delivery_tag] = ~size
@@ -200,6 +203,7 @@ class ConsumeChannel(FrameChannel):
         elif not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
+        return True
 
     async def closed(self) -> PulsekitError:
         """Wait until the channel is closed or the broker cancels the consumer, and return the reason."""

@@ -102,11 +102,11 @@ class ChannelSettler(Settler):
             if subscription.last_chances.tags:
                 subscription.last_chances.settled(message, settlement)
             try:
-                self._channel.settle(message.delivery_tag, settlement)
+                if self._channel.settle(message.delivery_tag, settlement):
+                    subscription.settled(message, settlement, stale=False)
             except NetworkError:
                 pass
             else:
-                subscription.settled(message, settlement, stale=False)
                 return
         subscription.stale += 1
         subscription.settled(message, settlement, stale=True)

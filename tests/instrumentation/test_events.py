@@ -223,6 +223,22 @@ async def test_a_worker_has_a_separate_instrumentation(user: PulseUser, exchange
     assert [name for name, _ in seen.events] == ["on_gap", "on_deliver", "handling", "on_settle"]
 
 
+async def test_a_message_that_its_handler_settles_is_observed_once(
+    user: PulseUser, pulse: pulsekit.Pulse, exchange: str
+) -> None:
+    seen = Seen()
+
+    async def on_message(message: pulsekit.Message) -> None:
+        await message.reject()
+        await messages.drain()
+
+    connection = pulsekit.connect(user.url, instrumentation=seen)
+    async with connection as observed, observed.subscribe(f"{exchange}:#") as messages:
+        await pulse.publisher(exchange).publish({}, "a")
+        await messages.handle(on_message)  # acknowledges the message again
+    assert [one.settlement.value for one in seen.of("on_settle")] == ["reject"]
+
+
 async def test_logging_writes_a_line_for_each_event(
     user: PulseUser, exchange: str, caplog: pytest.LogCaptureFixture
 ) -> None:
