@@ -52,7 +52,7 @@ class RecordedMessages:
         self._records = matching_records(path, worker)
         self._check = message_check_of(worker)
         self._matched = MatchedBindings(worker.all_bindings)
-        self._calls = HandlerCalls(1, lambda: HEARTBEAT)
+        self._calls = _Calls(1, lambda: HEARTBEAT)
         self._drained = False
 
     async def __aenter__(self) -> Self:
@@ -102,6 +102,13 @@ def message_check_of(worker: Worker) -> Schema | MessageCheck | None:
     return None if schema is None else message_check(schema)
 
 
+class _Calls(HandlerCalls):
+    """The calls of a handler, without delays."""
+
+    def requeue(self, message: Message, delay: float) -> None:  # noqa: ARG002 - of the policy, or of `Retry`
+        super().requeue(message, 0.0)
+
+
 class _Settler(Settler):
     """The settler of one message. A handler may settle the message in its thread."""
 
@@ -130,4 +137,4 @@ def _without_keep(policy: Policy) -> Policy:
     kept: Any = {
         name: OnFailure.ACK for name in ("failure", "exhausted", "poison") if getattr(policy, name) is OnFailure.KEEP
     }
-    return replace(policy, delay=0, max_delay=0, **kept)
+    return replace(policy, **kept)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import pulsekit
-from pulsekit import HandlerFailed, OnFailure, Policy, Properties, Reject, Worker
+from pulsekit import HandlerFailed, OnFailure, Policy, Properties, Reject, Retry, Worker
 from pulsekit.consume import Workers
 from pulsekit.messages import Message
 
@@ -67,8 +67,10 @@ async def test_the_policy_applies_to_recorded_messages(recording: Path) -> None:
         calls.append(message.routing_key)
         if message.routing_key == "a.0":
             raise Reject
-        if message.routing_key == "a.1" or (message.routing_key == "a.2" and not message.redelivered):
+        if message.routing_key == "a.1":
             raise KeyError
+        if message.routing_key == "a.2" and not message.redelivered:
+            raise Retry(after=3600)
 
     policy = Policy(failure=OnFailure.REQUEUE, limit=2, delay=3600, poison=OnFailure.REJECT)
     workers = Workers([Worker(handler, policy=policy)], signals=())
