@@ -119,9 +119,11 @@ async def _enter(context: Any, run: Callable[..., Awaitable[Any]], stack: AsyncE
 
         async def leave(kind: Any, error: Any, trace: Any) -> bool:
             try:
-                async with asyncio.timeout(_EXIT):
+                async with asyncio.timeout(_EXIT) as deadline:
                     return bool(await run(context.__exit__, kind, error, trace))
             except TimeoutError:
+                if not deadline.expired():  # the context manager raised it
+                    raise
                 log.warning("the context manager of the handler did not exit within %g s", _EXIT)
                 return False
 

@@ -203,8 +203,9 @@ async def test_any_exception_of_a_handler_is_its_failure(
     assert await left(pulse, queue) == [0]
 
 
+@pytest.mark.parametrize("error", [OSError("no disk"), TimeoutError("no disk")])
 async def test_a_context_manager_cannot_hide_a_failure_and_may_fail_itself(
-    pulse: pulsekit.Pulse, queue: str, fill: Fill
+    pulse: pulsekit.Pulse, queue: str, fill: Fill, error: Exception
 ) -> None:
     def fails(_: pulsekit.Message) -> None:
         raise KeyError
@@ -217,12 +218,12 @@ async def test_a_context_manager_cannot_hide_a_failure_and_may_fail_itself(
     @contextmanager
     def breaks() -> Iterator[Any]:
         yield print
-        raise OSError("no disk")
+        raise error
 
     await fill(1)
     with pytest.raises(HandlerFailed, match="raised KeyError"):
         await Workers([Worker(hides, queue=queue)], signals=()).run(pulse)
-    with pytest.raises(HandlerFailed, match="breaks could not be closed: OSError: no disk"):
+    with pytest.raises(HandlerFailed, match=f"breaks could not be closed: {type(error).__name__}: no disk"):
         await Workers([Worker(breaks, queue=queue)], count=1, signals=()).run(pulse)
 
 
