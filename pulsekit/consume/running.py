@@ -109,8 +109,8 @@ class RunningWorker:
                 except BaseException as error:
                     failure = error
                     raise
-        except Exception as error:
-            if error is failure:
+        except (Exception, asyncio.CancelledError) as error:
+            if error is failure or _cancels(error):
                 raise
             raise HandlerFailed(f"the handler {self.name} could not be closed: {described(error)}") from error
         if failure is not None:
@@ -121,7 +121,9 @@ class RunningWorker:
             self.handler = await stack.enter_async_context(open_handler(self.worker))
         except ConfigurationError:
             raise
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if _cancels(error):
+                raise
             raise HandlerFailed(f"the handler {self.name} could not be made: {described(error)}") from error
 
     async def _consume(self, source: Pulse | str | Path) -> None:
@@ -230,6 +232,12 @@ class RunningWorker:
             idle = not (self.running or messages.waiting or depth.ready or (depth.unsettled and not keeps))
             empty = empty + 1 if idle else 0
         await messages.drain()
+
+
+def _cancels(error: BaseException) -> bool:
+    """Return whether an exception cancels the current task. A handler may also raise a CancelledError."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def most_important(errors: Iterable[BaseException | None]) -> BaseException | None:

@@ -400,6 +400,30 @@ async def test_a_handler_that_cannot_be_made_stops_before_the_first_message(
     assert await left(pulse, queue) == [0]
 
 
+async def test_a_cancelled_wait_of_a_context_manager_is_a_failure_of_the_handler(
+    pulse: pulsekit.Pulse, queue: str, fill: Fill
+) -> None:
+    async def cancelled() -> None:
+        task = asyncio.ensure_future(asyncio.sleep(0))
+        task.cancel()
+        await task
+
+    @asynccontextmanager
+    async def not_made() -> AsyncIterator[Any]:
+        await cancelled()
+        yield print
+
+    @asynccontextmanager
+    async def not_closed() -> AsyncIterator[Any]:
+        yield print
+        await cancelled()
+
+    await fill(1)
+    for handler, words in ((not_made, "made"), (not_closed, "closed")):
+        with pytest.raises(HandlerFailed, match=f"{handler.__name__} could not be {words}: CancelledError"):
+            await Workers([Worker(handler, queue=queue)], count=1, signals=()).run(pulse)
+
+
 async def test_only_a_handler_that_can_be_interrupted_may_have_a_timeout(pulse: pulsekit.Pulse, queue: str) -> None:
     worker = Worker(lambda message: None, queue=Queue(queue, existing=True), policy=Policy(timeout=1))
     with pytest.raises(pulsekit.ConfigurationError, match="async def"):
