@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import threading
 from typing import TYPE_CHECKING
 
 from pulsekit._amqp.callbacks import check_callback
@@ -142,7 +143,8 @@ class Workers:
         """
         loop = asyncio.get_running_loop()
         signals = FirstSignal(self._on_signal)
-        signals.install(loop, *self._signals)
+        if threading.current_thread() is threading.main_thread():  # Python allows it in no other thread
+            signals.install(loop, *self._signals)
         timer = None if self._duration is None else loop.call_later(self._duration, self.stop)
         tasks = {loop.create_task(worker.run(source), name=worker.name): worker for worker in self.workers}
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +60,13 @@ async def test_a_handler_gets_the_recorded_messages_that_match_its_bindings(reco
     assert await handled(recording, [f"{EXCHANGE}:route.#", f"{EXCHANGE}:a.2"]) == ["a.2", "a.5"]
     assert await handled(recording, count=2) == ["a.0", "a.1"]
     assert sorted(await handled(recording, concurrency=3)) == [f"a.{number}" for number in range(6)]
+
+
+def test_workers_run_in_any_thread(recording: Path) -> None:
+    workers = Workers([Worker(lambda _: None)])
+    with ThreadPoolExecutor() as threads:
+        assert threads.submit(asyncio.run, workers.run(recording)).result() is None
+    assert workers.workers[0].succeeded == 6
 
 
 async def test_the_policy_applies_to_recorded_messages(recording: Path) -> None:
