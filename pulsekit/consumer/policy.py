@@ -197,5 +197,9 @@ class Retries:
     @staticmethod
     def _name(message: Message) -> bytes:
         """Return a digest that identifies a message across deliveries: tags change, and the message id is optional."""
-        parts = (message.exchange, message.routing_key, message.properties.message_id or "")
+        try:
+            message_id = message.properties.message_id or ""
+        except InvalidMessage:  # the content header is malformed
+            message_id = ""
+        parts = (message.exchange, message.routing_key, message_id)
         return hashlib.sha256("\0".join(parts).encode("utf-8", "replace") + b"\0" + message.body).digest()

@@ -12,13 +12,14 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import aiormq
 import pytest
 from support.children import Child
 from support.proxy import Proxy
 from support.samples import JOBS
 
 import pulsekit
-from pulsekit import OnFailure, Policy, Worker
+from pulsekit import OnFailure, Policy, Queue, Worker
 from pulsekit.consume import Workers
 from pulsekit.consumer.watchdog import Watchdog
 from pulsekit.queues import queue_depth
@@ -366,6 +367,34 @@ async def test_a_handler_that_blocks_the_event_loop_is_reported(
     assert len(named) == 3
     for handler, warning in zip((blocking, blocking_first, plain), named, strict=True):
         assert f"the handler {handler.__qualname__} blocked the event loop for 0." in warning
+
+
+async def test_a_policy_applies_to_a_message_with_a_malformed_header(
+    user: PulseUser, pulse: pulsekit.Pulse, exchange: str, dead: pulsekit.Consumer
+) -> None:
+    calls = []
+
+    async def handler(message: pulsekit.Message) -> None:
+        calls.append(message.body)
+        if len(calls) == 3:
+            await messages.drain()
+        if message.body == b"{}":
+            raise LookupError
+
+    headers: dict[str, Any] = {}
+    for _ in range(64):  # one level more than pulsekit reads
+        headers = {"a": headers}
+    queue = Queue(f"queue/{user.name}/jobs", dead_letters=f"exchange/{user.name}/dead")
+    async with pulse.subscribe(exchange, queue=queue) as messages:
+        connection = await aiormq.connect(user.url)
+        channel = await connection.channel()
+        properties = aiormq.spec.Basic.Properties(headers=headers)
+        for body in (b"{}", b"[]"):
+            await channel.basic_publish(body, exchange=exchange, routing_key="a", properties=properties)
+        await connection.close()
+        await messages.handle(handler, Policy(failure=OnFailure.REQUEUE, limit=1, delay=0))
+    assert sorted(calls) == [b"[]", b"{}", b"{}"]
+    assert (await anext(dead)).body == b"{}"
 
 
 async def test_one_signal_drains_every_consumer(pulse: pulsekit.Pulse, exchange: str) -> None:
