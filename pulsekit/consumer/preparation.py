@@ -60,7 +60,11 @@ async def prepare(link: Link, queue: Queue) -> Preparation:
     missing = not await _exists(link, queue.name)
     if queue.existing and not missing:
         arguments = await _existing_arguments(link, queue.name)
-    elif not missing and arguments.get("x-delivery-limit") != queue.arguments.get("x-delivery-limit"):
+    elif (
+        not missing
+        and arguments.get("x-delivery-limit") != queue.arguments.get("x-delivery-limit")
+        and not await _is_declared(link, queue.name, arguments)
+    ):
         # The limit is pulsekit's default, not set by the caller. So an existing queue with another limit can be used.
         limit = {"x-delivery-limit": (await _existing_arguments(link, queue.name)).get("x-delivery-limit")}
         arguments = {name: value for name, value in {**arguments, **limit}.items() if value is not None}
@@ -75,6 +79,23 @@ async def _exists(link: Link, name: str) -> bool:
     try:
         await link.ask(lambda channel: methods.declare_queue(channel, name, passive=True), f"look for the queue {name}")
     except NotFound:
+        return False
+    return True
+
+
+async def _is_declared(link: Link, name: str, arguments: Mapping[str, Any]) -> bool:
+    """Return whether an existing durable queue has these arguments.
+
+    For a long name, `read_queue_properties` cannot return them, because the broker truncates its answer.
+    """
+
+    async def declare(channel: aiormq.Channel) -> None:
+        await methods.declare_queue(channel, name, passive=True)
+        await methods.declare_queue(channel, name, durable=True, arguments=arguments)
+
+    try:
+        await link.ask(declare, f"read the properties of {name}")
+    except (AccessRefused, PreconditionFailed):
         return False
     return True
 

@@ -70,6 +70,16 @@ async def test_an_existing_queue_that_would_be_deleted_with_its_messages_is_refu
     assert [[message.payload for message in batch] async for batch in take(pulse, queue)] == [[{"n": 1}]]
 
 
+async def test_a_quorum_queue_with_a_long_name_can_be_consumed_again(
+    pulse: pulsekit.Pulse, exchange: str, user: PulseUser
+) -> None:
+    queue = Queue(f"queue/{user.name}/{'long' * 40}", type="quorum")
+    async with pulse.subscribe(exchange, queue=queue):
+        await pulse.publisher(exchange).publish({"n": 1}, "k")
+    async with pulse.subscribe(exchange, queue=queue) as messages:
+        assert (await anext(messages)).payload == {"n": 1}
+
+
 async def test_a_quorum_queue_without_a_delivery_limit_can_be_used(
     pulse: pulsekit.Pulse, exchange: str, user: PulseUser
 ) -> None:
