@@ -240,8 +240,10 @@ async def delete_queue(pulse: Pulse, name: str, *, if_unused: bool = True) -> in
 async def _is_quorum(link: Link, name: str) -> bool:
     try:
         return (await read_queue_properties(link, name)).arguments.get("x-queue-type") == "quorum"
-    except (NotFound, PreconditionFailed):  # see PeekLimit.read
+    except NotFound:
         return False
+    except PreconditionFailed:  # unknown (see PeekLimit.read), so the caller is as careful as with a quorum queue
+        return True
 
 
 def check_unused(depth: QueueDepth) -> None:

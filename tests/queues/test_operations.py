@@ -211,6 +211,18 @@ async def test_a_queue_with_consumers_is_deleted_only_on_request(user: PulseUser
         assert await delete_queue(pulse, queue) == 0
 
 
+async def test_a_quorum_queue_with_a_long_name_is_deleted_if_unused(pulse: Pulse, user: PulseUser) -> None:
+    queue = pulsekit.Queue(f"queue/{user.name}/{'long' * 40}", type="quorum")
+    exchange = f"exchange/{user.name}/x"
+    await pulse.create_exchange(exchange)
+    async with pulse.subscribe(exchange, queue=queue):
+        with pytest.raises(pulsekit.PreconditionFailed, match="it has consumers"):
+            await delete_queue(pulse, queue.name)
+    assert await delete_queue(pulse, queue.name) == 0
+    with pytest.raises(pulsekit.NotFound):
+        await queue_depth(pulse, queue.name)
+
+
 async def test_an_unbound_binding_delivers_no_more_messages(user: PulseUser) -> None:
     exchange = f"exchange/{user.name}/x"
     async with filled(user, 0) as (pulse, queue):
