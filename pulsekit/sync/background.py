@@ -75,9 +75,9 @@ class Background:
             with suppress(RuntimeError):  # the event loop is closed
                 self.loop.call_soon_threadsafe(cancel)
             raise
-        if tasks[0].cancelled():
+        if tasks[0].cancelled() and (self._leave.done() or tasks[0].cancelling()):
             raise NotOpen(OUTSIDE)
-        return tasks[0].result()
+        return tasks[0].result()  # may raise a CancelledError of the coroutine's own
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         """Run a coroutine in the background thread, without waiting for it. See `call`."""

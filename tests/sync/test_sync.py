@@ -390,6 +390,17 @@ def test_asynchronous_functions_run_with_the_connection(pulse: pulsekit.sync.Pul
     assert [message.payload for message in pulse.run(peek, queue_of(pulse))] == [{"n": 0}, {"n": 1}]
 
 
+def test_a_cancelled_wait_of_an_asynchronous_function_is_no_closed_connection(pulse: pulsekit.sync.Pulse) -> None:
+    async def cancelled(_: pulsekit.Pulse) -> None:
+        task = asyncio.ensure_future(asyncio.sleep(0))
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        pulse.run(cancelled)
+    assert not pulse.exchange_exists("exchange/x/y")
+
+
 PUBLISH_IN_TWO_PROCESSES = """
 import os, sys, threading
 import pulsekit.sync
