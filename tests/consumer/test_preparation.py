@@ -70,6 +70,16 @@ async def test_an_existing_queue_that_would_be_deleted_with_its_messages_is_refu
     assert [[message.payload for message in batch] async for batch in take(pulse, queue)] == [[{"n": 1}]]
 
 
+async def test_a_queue_and_a_message_may_expire_after_ten_years(
+    pulse: pulsekit.Pulse, exchange: str, user: PulseUser
+) -> None:
+    years = 10 * 365 * 24 * 3600
+    properties = pulsekit.Properties(expiration=f"{years}000")
+    async with pulse.subscribe(exchange, queue=Queue(f"queue/{user.name}/q", expires=years)) as messages:
+        await pulse.publisher(exchange).publish({"n": 1}, "k", properties=properties)
+        assert (await anext(messages)).payload == {"n": 1}
+
+
 async def test_a_quorum_queue_with_a_long_name_can_be_consumed_again(
     pulse: pulsekit.Pulse, exchange: str, user: PulseUser
 ) -> None:

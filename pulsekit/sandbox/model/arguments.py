@@ -18,8 +18,8 @@ __all__ = [
     "exchange_name", "yes_no",
 ]  # fmt: skip
 
-LONGEST: Final = 4_294_967_295
-"""The maximum of a time to live in milliseconds, a limit of RabbitMQ's timers."""
+LONGEST: Final = 315_360_000_000
+"""The maximum of a time to live in milliseconds: ten years, as in RabbitMQ."""
 
 
 @dataclass(frozen=True, slots=True)

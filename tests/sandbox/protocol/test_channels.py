@@ -6,6 +6,8 @@ from pamqp.commands import Basic, Channel, Confirm, Connection, Exchange, Queue,
 from support.raw_client import content
 from support.sandbox_in_memory import World
 
+from pulsekit.sandbox.model.arguments import LONGEST
+
 
 @pytest.fixture
 def world() -> World:
@@ -217,9 +219,9 @@ def test_a_secret_can_be_updated(client) -> None:
         ([*content("", "q")[:1], Channel.Close(200, "", 0, 0)], "Connection.Close 505"),
         (content("", "q", expiration="-1"), "Channel.Close 406"),
         (content("", "q", expiration="1.5"), "Channel.Close 406"),
-        (content("", "q", expiration=str(2**32)), "Channel.Close 406"),
-        ([Queue.Declare(queue="n", arguments={"x-message-ttl": 2**32})], "Channel.Close 406"),
-        ([Queue.Declare(queue="n", arguments={"x-expires": 2**32})], "Channel.Close 406"),
+        (content("", "q", expiration=str(LONGEST + 1)), "Channel.Close 406"),
+        ([Queue.Declare(queue="n", arguments={"x-message-ttl": LONGEST + 1})], "Channel.Close 406"),
+        ([Queue.Declare(queue="n", arguments={"x-expires": LONGEST + 1})], "Channel.Close 406"),
         ([Queue.Declare(queue="n", arguments={"x-queue-type": "quorum"})], "Channel.Close 406"),
         ([Basic.Consume(queue="q", arguments={"x-priority": "high"})], "Channel.Close 406"),
         ([Exchange.Declare(exchange="n", arguments={"alternate-exchange": 5})], "Channel.Close 406"),

@@ -61,7 +61,7 @@ pulsekit tail exchange/me/v1/jobs --queue lunch --keep 2h
 """
 
 _KEEP = 3600.0  # seconds
-_LONGEST = (2**32 - 1) / 1000  # seconds; x-expires is a number of milliseconds with 32 bits
+_LONGEST = 10 * 365 * 24 * 3600.0  # seconds that RabbitMQ accepts for x-expires: ten years
 
 
 def command(
