@@ -48,9 +48,9 @@ class PlannedPublish:
         self.resume: int = 0
         self._publisher = publisher
         self._keep_going = keep_going
-        # In the order of the payloads: the receipt of a refused payload, or for each message passed to the publisher,
-        # whether it is the last message of its payload.
-        self._order: deque[Receipt | bool] = deque()
+        # In the order of the payloads: the receipt of a refused payload, None for one without messages, or for each
+        # message passed to the publisher, whether it is the last message of its payload.
+        self._order: deque[Receipt | bool | None] = deque()
 
     async def send(
         self,
@@ -97,7 +97,7 @@ class PlannedPublish:
 
     def _accept(self, result: PlannedMessages | RefusedPayload) -> list[PlannedMessage]:
         if not isinstance(result, RefusedPayload):
-            self._order.extend([False] * (len(result) - 1) + [True])
+            self._order.extend([False] * (len(result) - 1) + [True] if len(result) else [None])
             return result.messages
         error = result.error
         problems = error.problems if isinstance(error, InvalidPayload) else ()
@@ -111,4 +111,5 @@ class PlannedPublish:
             self._order.popleft()
             self.resume += self.resume == self.finished
             self.finished += 1
-            yield receipt
+            if receipt is not None:
+                yield receipt

@@ -148,6 +148,15 @@ async def test_receipts_are_in_the_order_of_the_payloads(
     assert not planned.stopped
 
 
+async def test_lines_of_a_recording_without_a_message_hide_no_receipt(publisher: pulsekit.Publisher) -> None:
+    header, gap = {"v": 1, "type": "header"}, {"v": 1, "type": "gap"}
+    results = [plan(JOB_SCHEMA).take(parse_json(json.dumps(each))) for each in (header, JOBS[0], gap, BROKEN, gap)]
+    planned = PlannedPublish(publisher)
+    progress = [(str(each.outcome), planned.finished, planned.resume) async for each in planned.send(results)]
+    assert progress == [("confirmed", 2, 2), ("invalid", 4, 4)]
+    assert (planned.finished, planned.resume) == (5, 5)
+
+
 async def test_a_document_that_is_a_json_string_is_published_as_a_string(publisher: pulsekit.Publisher) -> None:
     document = parse_json(json.dumps('{"twice": "encoded"}'))
     receipts = [receipt async for receipt in PlannedPublish(publisher).send([plan(key="k").take(document)])]
