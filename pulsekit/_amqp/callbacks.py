@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 from typing import TYPE_CHECKING, TypeVarTuple
@@ -66,7 +67,7 @@ def call_safely(callback: Callable[[*Ts], object] | None, *args: *Ts) -> None:
         return
     try:
         returned = callback(*args)
-    except Exception:
+    except (Exception, asyncio.CancelledError):  # not a cancellation of the task, because nothing is awaited
         log.exception("a callback failed")
     else:
         if inspect.iscoroutine(returned):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +33,8 @@ __all__ = ["Hooks"]
 log = logging.getLogger("pulsekit")
 
 _MAX_HEADER = 8192  # bytes of a header that an instrumentation adds
+# Errors of a method, which are logged. No method is awaited, so a CancelledError is not a cancellation of the task.
+_ERRORS = (Exception, asyncio.CancelledError)
 _METHODS = ("on_publish", "on_outcome", "on_deliver", "on_settle", "on_state", "on_gap", "handling")
 
 
@@ -66,7 +69,7 @@ class Hooks:
         for call in self._calls["on_publish"]:
             try:
                 headers |= _checked(call(details))
-            except Exception:  # noqa: BLE001 - logged
+            except _ERRORS:
                 self.report(call)
         return headers
 
@@ -112,7 +115,7 @@ class Hooks:
     def _call(self, call: Callable[[Any], Any], details: object) -> Any:
         try:
             return call(details)
-        except Exception:  # noqa: BLE001 - logged
+        except _ERRORS:
             self.report(call)
             return None
 
@@ -133,7 +136,7 @@ class _Contexts:
                 if context is not None:
                     context.__enter__()
                     self._entered.append((call, context))
-            except Exception:  # noqa: BLE001 - logged
+            except _ERRORS:
                 self._hooks.report(call)
 
     def __exit__(

@@ -137,21 +137,32 @@ async def test_a_gap_and_a_late_settlement_are_observed(exchange: str, user: Pul
 class Broken(Instrumentation):
     """An instrumentation whose methods raise an exception, or return an invalid value."""
 
-    def __init__(self, useless: Any = None) -> None:
+    def __init__(self, useless: Any = ZeroDivisionError) -> None:
         self.useless = useless
 
     def on_publish(self, details: object) -> Any:
         return self.fail(details)
 
     def fail(self, _: object) -> Any:
-        if self.useless is not None:
-            return self.useless
-        raise ZeroDivisionError
+        if isinstance(self.useless, type):
+            raise self.useless
+        return self.useless
 
     on_outcome = on_deliver = on_settle = on_state = on_gap = handling = fail
 
 
-@pytest.mark.parametrize("useless", [None, {"x": 1}, {"x" * 300: "1"}, {"x": "\ud800"}, {"x": "1" * 70_000}, 7])
+@pytest.mark.parametrize(
+    "useless",
+    [
+        ZeroDivisionError,
+        asyncio.CancelledError,
+        {"x": 1},
+        {"x" * 300: "1"},
+        {"x": "\ud800"},
+        {"x": "1" * 70_000},
+        7,
+    ],
+)
 async def test_an_instrumentation_that_raises_affects_no_message_and_is_logged_once(
     exchange: str, user: PulseUser, useless: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -174,7 +185,7 @@ async def test_an_instrumentation_that_raises_affects_no_message_and_is_logged_o
     assert [one.settlement.value for one in seen.of("on_settle")] == ["ack"] * 3
     failures = [record for record in caplog.records if "an instrumentation failed" in record.message]
     methods = {record.message.split("Broken.")[1].split()[0] for record in failures}
-    if useless is None:
+    if isinstance(useless, type):
         assert len(failures) == len(methods) == 2  # the other methods are one function
     else:
         assert methods == {"on_publish", "fail"}
