@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     Item: TypeAlias = "tuple[Any, str] | Draft"
 
-__all__ = ["DELIVERY_OPTIONS", "Draft", "Encoder", "check_encodable", "check_types", "delivery_options"]
+__all__ = ["DELIVERY_OPTIONS", "Draft", "Encoder", "as_pair", "check_encodable", "check_types", "delivery_options"]
 
 DELIVERY_OPTIONS = ("cc", "bcc", "expiration", "reply_to")  # fields of a record that are only sent if requested
 
@@ -154,7 +154,7 @@ class Encoder:
                 message_id = item.properties.message_id
                 encoded_id = encode_id(message_id)
         else:
-            payload, routing_key = item if type(item) is tuple and len(item) == 2 else _pair(item)
+            payload, routing_key = item if type(item) is tuple and len(item) == 2 else as_pair(item)
             if type(routing_key) is not str:
                 check_types(Draft(payload, routing_key))
             known = self._headers.get((routing_key, mandatory))
@@ -289,7 +289,7 @@ def check_types(draft: Draft) -> None:
         raise TypeError(f"a message id is a str, not {properties.message_id!r:.40}")
 
 
-def _pair(item: object) -> tuple[Any, Any]:
+def as_pair(item: object) -> tuple[Any, Any]:
     """Return a pair that is not a tuple. Raise a TypeError for a dict or str of length two, which could be unpacked."""
     if isinstance(item, list | tuple) and len(item) == 2:
         return item[0], item[1]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pulsekit._amqp.types import Outcome
 from pulsekit.errors import InvalidInput
 from pulsekit.instrumentation.protocol import OutcomeDetails, PublishDetails
-from pulsekit.publisher.encoder import Draft, Encoder, check_types
+from pulsekit.publisher.encoder import Draft, Encoder, as_pair, check_types
 from pulsekit.publisher.window import PendingMessage
 
 if TYPE_CHECKING:
@@ -31,11 +31,7 @@ class InstrumentedEncoder(Encoder):
 
     def encode(self, item: Item, index: int, mandatory: bool, timeout: float) -> PendingMessage:  # noqa: D102, FBT001 - see Encoder
         began = perf_counter()
-        if isinstance(item, Draft):
-            draft = item
-        else:
-            payload, routing_key = item
-            draft = Draft(payload, routing_key)
+        draft = item if isinstance(item, Draft) else Draft(*as_pair(item))
         check_types(draft)
         details = PublishDetails(self._hooks.broker, self._exchange, draft.routing_key, draft.headers)
         headers = {**self._hooks.publish(details), **draft.headers}

@@ -17,6 +17,7 @@ from support.samples import JOBS
 import pulsekit
 from pulsekit import Draft, Outcome, Properties
 from pulsekit._amqp import publishing
+from pulsekit.instrumentation import Logging
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -728,10 +729,14 @@ async def test_a_timeout_that_is_no_number_affects_no_other_message(
     (await publisher.publish({}, KEY)).check()
 
 
+@pytest.mark.parametrize("instrumentation", [None, Logging()])
 @pytest.mark.parametrize("item", [{"a": 1}, {"a": 1, "b": 2}, "ab", ({}, KEY, ()), None])
-async def test_a_message_that_is_no_pair_is_refused(pulse: pulsekit.Pulse, exchange: str, item: Any) -> None:
-    with pytest.raises(TypeError, match=r"a message is a pair \(payload, routing key\) or a Draft"):
-        _ = [receipt async for receipt in pulse.publisher(exchange).publish_many([item])]
+async def test_a_message_that_is_no_pair_is_refused(
+    user: PulseUser, exchange: str, item: Any, instrumentation: Logging | None
+) -> None:
+    async with pulsekit.connect(user.url, instrumentation=instrumentation) as pulse:
+        with pytest.raises(TypeError, match=r"a message is a pair \(payload, routing key\) or a Draft"):
+            _ = [receipt async for receipt in pulse.publisher(exchange).publish_many([item])]
 
 
 SWAPPED = r"routing key is a str, not dict; the payload comes first: publish\(payload, 'treeherder.autoland._'\)"
