@@ -80,9 +80,10 @@ def command(
     async def publish(state: Job) -> None:
         # Each state has a new connection, because the command may run for hours.
         async with Pulse(broker) as pulse:
-            publisher = pulse.publisher(to, schema="pulse-job", mandatory=True)
-            for key in keys:
-                await publisher.publish(state.payload(), key)
+            messages = [(state.payload(), key) for key in keys]
+            sent = pulse.publisher(to, schema="pulse-job", mandatory=True).publish_many(messages)
+            for receipt in [receipt async for receipt in sent]:
+                receipt.check()
 
     return run(run_job(argv, job, publish, timeout=timeout or REPORT_TIMEOUT))
 

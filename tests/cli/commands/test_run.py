@@ -117,6 +117,19 @@ async def test_a_job_that_no_queue_receives_is_a_warning(user: PulseUser, exchan
 
 
 @pytest.mark.usefixtures("job_file")
+async def test_a_destination_that_no_queue_receives_does_not_stop_the_next_one(
+    user: PulseUser, exchange: str, jobs: library.Consumer, tmp_path: Path
+) -> None:
+    destinations = ("-d", "nowhere", "-d", "treeherder")
+    done = pulsekit("run", "-e", exchange, *destinations, "--", "true", folder=tmp_path, url=user.url)
+    assert done.status == 0
+    assert "with key 'nowhere." in done.err
+    await jobs.drain()
+    states = [message.payload["state"] async for message in jobs]
+    assert states == ["pending", "running", "completed"]
+
+
+@pytest.mark.usefixtures("job_file")
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
