@@ -186,7 +186,7 @@ def _request(address: str, end: float, max_bytes: int, opened: Callable[[socket.
 
 def _body(response: Any, address: str, end: float, max_bytes: int) -> bytes:
     parts: list[bytes] = []
-    size = 0
+    size, expected = 0, response.length  # None if the site did not send a Content-Length
     while part := response.read1(_CHUNK):
         parts.append(part)
         size += len(part)
@@ -194,4 +194,6 @@ def _body(response: Any, address: str, end: float, max_bytes: int) -> bytes:
             raise NetworkError(f"the answer of {address} has more than {max_bytes:,} bytes")
         if time.monotonic() > end:
             raise TimeoutError
+    if expected is not None and size < expected:  # read1 does not report it
+        raise Unreachable(f"cannot read {address}: the connection was closed after {size:,} of {expected:,} bytes")
     return b"".join(parts)

@@ -33,3 +33,11 @@ def test_every_status_is_an_answer_with_its_body() -> None:
 
 def test_a_url_keeps_its_path_and_loses_its_last_slash() -> None:
     assert check_site("https://example.com/a/", "X") == "https://example.com/a"
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_an_answer_that_ends_too_early_is_an_error(status: int) -> None:
+    with site() as running:
+        running.status, running.body, running.headers = status, b'{"bindings": [', {"Content-Length": "1000"}
+        with pytest.raises(pulsekit.Unreachable, match="connection was closed after 14 of 1,000 bytes"):
+            fetch(running.url, timeout=10, max_bytes=10_000)
