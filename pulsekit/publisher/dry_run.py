@@ -92,7 +92,8 @@ class DryRun:
 
     def _message(self, message: PlannedMessage, planned: PlannedMessages) -> DryRunMessage:
         draft = Draft(*message) if isinstance(message, tuple) else message
-        payload, key, cc, placed = draft.payload, draft.routing_key, draft.cc, planned.verdict
+        payload, key, placed, options = draft.payload, draft.routing_key, planned.verdict, delivery_options(draft)
+        keys = (key, *draft.cc, *options.get("bcc", ()))
         verdict = None if placed is None else placed.verdict
         preview = None if verdict is None else verdict.job
         return DryRunMessage(
@@ -100,12 +101,12 @@ class DryRun:
             outcome="" if verdict is None else verdict.outcome,
             routing_key=key,
             size=len(payload if isinstance(payload, bytes) else encode_payload(payload)),
-            bindings=tuple(dict.fromkeys(pattern for one in (key, *cc) for pattern in self._table.matches(one))),
+            bindings=tuple(dict.fromkeys(pattern for one in keys for pattern in self._table.matches(one))),
             project=verdict.project if verdict is not None and preview is not None else "",
             preview=preview,
             problems=() if placed is None else placed.problems,
             lint=() if placed is None else placed.lint,
-            options=delivery_options(draft),
+            options=options,
             dropped=planned.dropped,
         )
 

@@ -192,6 +192,17 @@ def test_a_dry_run_has_matching_bindings_and_the_stored_form() -> None:
     assert (second.routing_key, second.bindings) == (f"other.{PROJECT}._", ())
 
 
+def test_a_dry_run_has_the_bindings_that_match_cc_and_bcc_keys() -> None:
+    some = plan(keep=("cc", "bcc"), destinations=())
+    bindings = [Binding(some.exchange, f"{word}.#") for word in ("key", "cc", "bcc", "none")]
+    record = {
+        "type": "message", "exchange": some.exchange, "routing_key": "key.x", "payload": {},
+        "headers": {"CC": ["cc.x"], "BCC": ["bcc.x"]},
+    }  # fmt: skip
+    (message,) = DryRun(some, bindings).messages(some.messages(record))
+    assert message.bindings == ("key.#", "cc.#", "bcc.#")
+
+
 @pytest.mark.parametrize(
     ("text", "verdict", "pointers"),
     [
