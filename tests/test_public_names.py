@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib
 import inspect
 import itertools
@@ -101,6 +102,18 @@ def test_every_public_name_has_a_docstring(name: str) -> None:
             for member_name, member in vars(value).items():
                 if inspect.isfunction(member) and not member_name.startswith("_"):
                     assert inspect.getdoc(member), f"{public}.{member_name}"
+
+
+def test_the_docstring_of_a_public_dataclass_describes_each_field_on_a_line_of_its_own() -> None:
+    public = [getattr(pulsekit, name) for name in pulsekit.__all__]
+    missing = [
+        f"{value.__name__}.{field.name}"
+        for value in public
+        if inspect.isclass(value) and dataclasses.is_dataclass(value) and "Attributes:" in (inspect.getdoc(value) or "")
+        for field in dataclasses.fields(value)
+        if not (field.name.startswith("_") or re.search(rf"^ +{field.name}\b.*:", value.__doc__ or "", re.MULTILINE))
+    ]
+    assert not missing
 
 
 @pytest.mark.parametrize(

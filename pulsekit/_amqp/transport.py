@@ -14,8 +14,7 @@ Invariants:
 - If data are not an AMQP frame, or a handler cannot read them, the connection is aborted at once, and `lost_by` quotes
   them. aiormq would wait for the bytes that such a frame seems to announce.
 - While only frames of pulsekit's channels arrive, aiormq receives a heartbeat every second. It counts the frames it
-sees, and would
-  close a busy connection as dead.
+  sees, and would close a busy connection as dead.
 - Our own writes consist of whole frames, so that they cannot mix with the frames that aiormq writes.
 - If the channel.close of the broker crosses that of aiormq, the router answers it. aiormq would ignore it, and use the
   number of the channel again at once, while RabbitMQ ignores everything on that number until the answer arrives.

@@ -34,7 +34,8 @@ class Receipt:
         resent (bool): whether the message was sent again after its connection or channel had closed. A queue may then
             contain it twice.
         detail (str): the text of the broker, the reason why the message is invalid, what the message waited for until
-        its deadline, or empty. problems (tuple[Problem, ...]): the schema violations of an invalid payload.
+            its deadline, or empty.
+        problems (tuple[Problem, ...]): the schema violations of an invalid payload.
         sent (bool): whether the message was written to a connection. If true, the message may arrive even after the
             deadline. If false, the message never arrives.
     """
