@@ -85,6 +85,7 @@ class Publisher:
         self._encoder = _encoder(self.exchange, schema, hooks, lint=lint)
         self._encoder.content_ids = message_ids == "content"
         self._tasks = tasks
+        self._feeding: set[asyncio.Task[None]] = set()  # read the asynchronous iterables of `publish_many`
         check_number("timeout", timeout)
         self._timeout = timeout
 
@@ -261,6 +262,8 @@ class Publisher:
         items, feeding = None, None
         if isinstance(messages, AsyncIterable):
             feeding = self._tasks.create_task(self._feed(messages, publish_window))
+            self._feeding.add(feeding)
+            feeding.add_done_callback(self._feeding.discard)
         else:
             items = enumerate(messages)
         try:
@@ -319,8 +322,8 @@ class Publisher:
                     until = self._sender.time() + _PREPARE_TIME
                 await window.wants_more()
             window.end(None)
-        except asyncio.CancelledError as error:  # the iterable waited for something that was cancelled
-            window.end(error)
+        except asyncio.CancelledError as error:  # `close`, or the iterable waited for something that was cancelled
+            window.end(error if self._sender.failure is None else fresh(self._sender.failure))
             raise
         except Exception as error:  # noqa: BLE001 - see _prepare_some
             window.end(error)
@@ -351,7 +354,10 @@ class Publisher:
         Returns:
             The receipts of the messages that had no outcome in time.
         """
-        return await self._sender.close(timeout)
+        receipts = await self._sender.close(timeout)
+        for feeding in list(self._feeding):  # the caller has not finished, and may never finish, the iteration
+            await end_task(feeding)
+        return receipts
 
     async def __aenter__(self) -> Self:
         await self.open()

@@ -544,6 +544,43 @@ async def test_leaving_the_block_by_an_exception_does_not_wait(user: PulseUser, 
             await pending
 
 
+@pytest.mark.parametrize("endless", [False, True])
+async def test_leaving_the_block_ends_the_source_of_an_unfinished_iteration(
+    user: PulseUser, exchange: str, *, endless: bool
+) -> None:
+    async def source() -> AsyncIterator[tuple[Any, str]]:
+        yield {}, KEY
+        while endless:
+            yield {}, KEY
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(20):
+        async with pulsekit.connect(user.url) as pulse:
+            receipts = pulse.publisher(exchange).publish_many(source())  # a name that outlives the block
+            await anext(receipts)
+        with pytest.raises(pulsekit.NotOpen):
+            _ = [receipt async for receipt in receipts]
+
+
+async def test_leaving_the_block_ends_the_iteration_of_another_task(user: PulseUser, exchange: str) -> None:
+    first = asyncio.Event()
+
+    async def source() -> AsyncIterator[tuple[Any, str]]:
+        yield {}, KEY
+        await asyncio.Event().wait()
+
+    async def iterate(publisher: pulsekit.Publisher) -> None:
+        async for _ in publisher.publish_many(source()):
+            first.set()
+
+    async with asyncio.timeout(20):
+        async with pulsekit.connect(user.url) as pulse:
+            iterating = asyncio.ensure_future(iterate(pulse.publisher(exchange)))
+            await first.wait()
+        with pytest.raises(pulsekit.NotOpen):
+            await iterating
+
+
 async def test_closing_returns_messages_without_an_outcome(user: PulseUser, exchange: str) -> None:
     async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as pulse:
         publisher = pulse.publisher(exchange)
