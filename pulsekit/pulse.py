@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp import methods
 from pulsekit._amqp.broker import broker_url
-from pulsekit._amqp.callbacks import call_safely, check_callback
+from pulsekit._amqp.callbacks import call_safely, check_callback, check_number
 from pulsekit._amqp.connection import CONNECT_TIMEOUT, Connection, State
 from pulsekit._amqp.consuming import PREFETCH_BYTES
 from pulsekit._amqp.secret import Secret
@@ -94,8 +94,9 @@ def connect(
     Raises:
         ConfigurationError: Raised when no broker is configured, the URL is malformed, or `login` is unknown.
         InsecureConnection: Raised when the password would be sent in clear text to another machine.
-        TypeError: Raised when `on_state` or a method of an instrumentation is an `async def`, because callbacks are not
-            awaited, or when an instrumentation lacks a method.
+        TypeError: Raised when `timeout` or `retry_for` is not a number, when `on_state` or a method of an
+            instrumentation is an `async def`, because callbacks are not awaited, or when an instrumentation lacks a
+            method.
     """
     url, password = None if url is None else Secret(url), None if password is None else Secret(password)
     if host is not None:
@@ -138,6 +139,8 @@ class Pulse:
     ) -> None:
         self._tasks: asyncio.TaskGroup | None = None
         check_callback("on_state", on_state)
+        check_number("timeout", timeout)
+        check_number("retry_for", retry_for)
         self._hooks = hooks = _hooks(instrumentation, broker)
         if hooks is not None:
             on_state = _both(on_state, hooks.state)
@@ -333,6 +336,7 @@ class Pulse:
             BrokerRefused: Raised when the broker refuses the login or the virtual host.
             NetworkError: Raised when the broker did not answer in time.
         """
+        check_number("timeout", timeout)
         used = [connection for connection in (self._out, self._in) if connection.started] or [self._out]
         try:
             async with asyncio.timeout(timeout):

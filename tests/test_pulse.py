@@ -197,6 +197,13 @@ def test_a_callback_for_the_state_cannot_be_a_generator() -> None:
         pulsekit.connect("amqp://me:secret@localhost", on_state=on_state)
 
 
+@pytest.mark.parametrize("name", ["timeout", "retry_for"])
+@pytest.mark.parametrize("value", ["5", None])
+def test_a_time_that_is_no_number_is_refused_before_connecting(name: str, value: Any) -> None:
+    with pytest.raises(TypeError, match=f"{name} is a number, not {value!r}"):
+        pulsekit.connect("amqp://me:p@127.0.0.1/", **{name: value})
+
+
 async def test_another_event_loop_cannot_use_a_connection(pulse: pulsekit.Pulse, exchange: str) -> None:
     await pulse.create_exchange(exchange)
     publisher = pulse.publisher(exchange)

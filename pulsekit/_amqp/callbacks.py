@@ -51,13 +51,15 @@ def check_kind(name: str, value: object, kind: type) -> None:
         raise TypeError(f"{name} is of type {kind.__name__}, not {value!r:.40}")
 
 
-def check_number(name: str, value: object) -> None:
-    """Check that an argument is None or a number.
+def check_number(name: str, value: object, *, optional: bool = False) -> None:
+    """Check that an argument is a number, or None if it is optional.
 
     Raises:
         TypeError: Raised when the argument has another type, or is NaN.
     """
-    if value is not None and (not isinstance(value, int | float) or value != value):  # noqa: PLR0124 - NaN
+    if optional and value is None:
+        return
+    if not isinstance(value, int | float) or value != value:  # noqa: PLR0124 - NaN
         raise TypeError(f"{name} is a number, not {value!r:.40}")
 
 

@@ -131,7 +131,7 @@ class Policy:
             if not isinstance(value := getattr(self, name), OnFailure):
                 raise TypeError(f"{name} is an OnFailure, such as OnFailure.REJECT, not {value!r:.40}")
         for name in ("delay", "growth", "max_delay", "timeout", "max_local_delay"):
-            check_number(name, getattr(self, name))
+            check_number(name, getattr(self, name), optional=name in {"timeout", "max_local_delay"})
         for name in ("limit", "max_size"):
             check_kind(name, getattr(self, name), int)
         if OnFailure.REQUEUE in {self.poison, self.exhausted}:

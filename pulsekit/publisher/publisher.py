@@ -251,7 +251,7 @@ class Publisher:
         if self._sender.failure is not None:
             raise fresh(self._sender.failure)
         check_kind("window", window, int)
-        check_number("timeout", timeout)
+        check_number("timeout", timeout, optional=True)
         if window < 1:
             raise ConfigurationError(f"window is the number of messages in flight, at least 1, not {window}")
         publish_window = PublishWindow(

@@ -766,6 +766,11 @@ async def test_a_timeout_that_is_no_number_affects_no_other_message(
     (await publisher.publish({}, KEY)).check()
 
 
+async def test_a_publisher_needs_a_timeout(pulse: pulsekit.Pulse, exchange: str) -> None:
+    with pytest.raises(TypeError, match="timeout is a number, not None"):
+        pulse.publisher(exchange, timeout=None)  # type: ignore[arg-type] # that is the test
+
+
 @pytest.mark.parametrize("instrumentation", [None, Logging()])
 @pytest.mark.parametrize("item", [{"a": 1}, {"a": 1, "b": 2}, "ab", ({}, KEY, ()), None])
 async def test_a_message_that_is_no_pair_is_refused(
