@@ -391,7 +391,7 @@ class Pulse:
             )
         except PreconditionFailed as error:
             raise PreconditionFailed(
-                f"queues are bound to {name}: unbind them first, or add --force to delete it anyway",
+                f"queues are bound to {name}: unbind them first, or add --force (if_unused=False) to delete it anyway",
                 code=error.code,
                 text=error.text,
             ) from error

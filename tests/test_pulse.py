@@ -136,7 +136,7 @@ async def test_an_own_exchange_can_be_created_and_deleted(user: PulseUser) -> No
         await pulse.create_exchange(name)
         assert await pulse.exchange_exists(name)
         async with pulse.subscribe(name):
-            with pytest.raises(pulsekit.PreconditionFailed):
+            with pytest.raises(pulsekit.PreconditionFailed, match="if_unused=False"):
                 await pulse.delete_exchange(name)
         await pulse.delete_exchange(name)
         await pulse.delete_exchange(name)

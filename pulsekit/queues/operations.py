@@ -288,7 +288,7 @@ async def try_queue(pulse: Pulse, *, quorum: bool = False) -> None:
 
 
 def _in_use(name: str, text: str = "") -> PreconditionFailed:
-    words = f"cannot delete {name}: it has consumers; stop them, or add --force to delete it anyway"
+    words = f"cannot delete {name}: it has consumers; stop them, or add --force (if_unused=False) to delete it anyway"
     return PreconditionFailed(words, code=406, text=text)
 
 

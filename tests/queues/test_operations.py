@@ -203,7 +203,7 @@ async def test_a_purge_removes_ready_messages_and_returns_their_number(user: Pul
 async def test_a_queue_with_consumers_is_deleted_only_on_request(user: PulseUser) -> None:
     async with filled(user, 2) as (pulse, queue):
         async with pulse.subscribe(f"exchange/{user.name}/x", queue=queue):
-            with pytest.raises(pulsekit.PreconditionFailed, match="has consumers"):
+            with pytest.raises(pulsekit.PreconditionFailed, match=r"has consumers.*if_unused=False"):
                 await delete_queue(pulse, queue)
         assert await delete_queue(pulse, queue) == 2
         with pytest.raises(pulsekit.NotFound):
