@@ -304,7 +304,7 @@ class Publisher:
                     return
         except StopIteration:
             window.end(None)
-        except Exception as error:  # noqa: BLE001 - raised by publish_many, after the receipts
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - raised by publish_many, after the receipts
             window.end(error)
 
     async def _feed(self, items: AsyncIterable[Item], window: PublishWindow) -> None:

@@ -318,17 +318,25 @@ async def test_an_exception_of_the_source_is_raised_after_its_receipts(pulse: pu
     assert receipts == [Outcome.CONFIRMED, Outcome.CONFIRMED]
 
 
-async def test_a_source_that_is_cancelled_ends_after_its_receipts(pulse: pulsekit.Pulse, exchange: str) -> None:
-    async def pairs() -> AsyncIterator[tuple[Any, str]]:
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_source_that_is_cancelled_ends_after_its_receipts(
+    pulse: pulsekit.Pulse, exchange: str, *, asynchronous: bool
+) -> None:
+    download = asyncio.get_running_loop().create_future()
+    download.cancel()
+
+    def pairs() -> Iterator[tuple[Any, str]]:
         yield {}, KEY
-        download = asyncio.get_running_loop().create_future()
-        download.cancel()
+        download.result()
+
+    async def slow_pairs() -> AsyncIterator[tuple[Any, str]]:
+        yield {}, KEY
         await download
 
     receipts = []
     with pytest.raises(asyncio.CancelledError):
         async with asyncio.timeout(10):
-            async for receipt in pulse.publisher(exchange).publish_many(pairs()):
+            async for receipt in pulse.publisher(exchange).publish_many(slow_pairs() if asynchronous else pairs()):
                 receipts.append(receipt.outcome)
     assert receipts == [Outcome.CONFIRMED]
 
