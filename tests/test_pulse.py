@@ -281,6 +281,7 @@ async def test_a_broker_can_be_given_in_parts(user: PulseUser) -> None:
         ({"host": "h:5671", "user": "u"}, "see also port"),
         ({"host": "u@h", "user": "u"}, "a host is a name or an address"),
         ({"host": "h", "port": 70_000}, "a port is a number"),
+        ({"host": "h", "port": "5671"}, "a port is a number from 1 to 65535, not '5671'"),
         ({"host": "h"}, "there is a password for h, but no user"),
         ({"host": "h", "user": "u", "virtual_host": "\ud800"}, "UTF-8"),
         ({"host": "h", "user": "u", "tls": False}, "clear text to h"),

@@ -183,8 +183,8 @@ def broker_url(
         raise ConfigurationError(
             f"a host is a name or an address, such as pulse.mozilla.org, not {host!r}; see also port"
         )
-    if port is not None and not 1 <= port <= 65535:
-        raise ConfigurationError(f"a port is a number from 1 to 65535, not {port}")
+    if port is not None and port not in range(1, 65536):  # also if it is text
+        raise ConfigurationError(f"a port is a number from 1 to 65535, not {port!r:.40}")
     if password is not None and not user:
         raise ConfigurationError(f"there is a password for {host}, but no user")
     if any(_is_broken(text or "") for text in (user, password, virtual_host)):
@@ -233,6 +233,8 @@ def _broker(url: str, user: str | None, password: str | None) -> Broker:
         raise ConfigurationError(f"the broker URL names no host{' between two commas' if names[1:] else ''}: {_SHAPE}")
     if not all(map(_is_host, names)):
         raise ConfigurationError("the broker URL has a host that is neither an IP address nor a host name")
+    if 0 in ports:
+        raise ConfigurationError("the broker URL has the port 0: a port is a number from 1 to 65535")
     host = names[0]
     options = _options(parts.query)
     tls = _SCHEMES[parts.scheme] or options.get("ssl", "0") in _YES

@@ -126,6 +126,7 @@ def test_user_and_password_are_percent_decoded() -> None:
         ("amqp://u:p@h/\n", "white space"),
         ("amqps://u@h/", "no password"),
         ("amqps://h/", "no user name"),
+        ("amqp://u:p@localhost:0/", "port 0"),
     ],
 )
 def test_an_invalid_address_is_reported_with_a_correction(url: str, words: str) -> None:
