@@ -345,7 +345,7 @@ class Publisher:
         window.prepare(self._encoder.encode_or_refuse(item, index, window.mandatory, window.timeout))
 
     async def close(self, timeout: float = DRAIN_TIMEOUT) -> tuple[Receipt, ...]:
-        """Wait for outstanding confirms, then close. Closing twice is fine.
+        """Accept no more messages, wait for outstanding confirms, then close. Closing twice is fine.
 
         Args:
             timeout: seconds to wait. After this time, messages without an outcome are settled: as unknown if they were

@@ -56,6 +56,7 @@ log = logging.getLogger("pulsekit")
 BATCH = 64  # messages that are written at once, before the iteration of the event loop ends
 _WRITE_BYTES = 1024 * 1024  # bytes of bodies that are written at once; more are written message by message
 _FIRST_PAUSE, _MAX_PAUSE = 1.0, 5.0  # seconds before a channel that failed on an open connection is opened again
+_CLOSED = "the publisher is closed: use it inside the `async with` block of its connection"
 _MIN_TIMER = 0.01  # seconds between two checks of deadlines
 
 
@@ -93,6 +94,7 @@ class Sender:
         self._timer: asyncio.TimerHandle | None = None  # the timer for the earliest deadline
         self._timer_at = inf
         self._flushing = False
+        self._closing = False
         self._channel: PublishChannel[PendingMessage] | None = None
         self._ready: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -128,13 +130,14 @@ class Sender:
         self._connection.check()
 
     async def close(self, timeout: float) -> tuple[Receipt, ...]:
-        """Wait for outcomes, then settle the remaining messages and return their receipts."""
+        """Accept no more messages, wait for outcomes, then settle the remaining messages and return their receipts."""
+        self._closing = True
         if self._task is not None and self.failure is None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
                     await self._idle.wait()
         left = list(self.pending)
-        self._fail(NotOpen("the publisher is closed: use it inside the `async with` block of its connection"))
+        self._fail(NotOpen(_CLOSED))
         if left:
             log.warning("%d messages to %s were not confirmed before closing", len(left), self._exchange)
         if self._task is not None:
@@ -156,6 +159,8 @@ class Sender:
         """
         if self.failure is not None:
             raise fresh(self.failure)
+        if self._closing:
+            raise NotOpen(_CLOSED)
         if self._task is None:
             self._start()
         if not self.pending:

@@ -570,6 +570,24 @@ async def test_leaving_the_block_ends_the_source_of_an_unfinished_iteration(
             _ = [receipt async for receipt in receipts]
 
 
+async def test_leaving_the_block_accepts_no_more_messages_of_another_task(user: PulseUser, exchange: str) -> None:
+    outcomes = set()
+    begun = asyncio.Event()
+
+    async def iterate(publisher: pulsekit.Publisher) -> None:
+        async for receipt in publisher.publish_many(({}, KEY) for _ in iter(int, 1)):  # without an end
+            outcomes.add(receipt.outcome)
+            begun.set()
+
+    async with asyncio.timeout(30):
+        async with pulsekit.connect(user.url) as pulse:
+            iterating = asyncio.ensure_future(iterate(pulse.publisher(exchange)))
+            await begun.wait()
+        with pytest.raises(pulsekit.NotOpen):
+            await iterating
+    assert outcomes == {Outcome.CONFIRMED}
+
+
 async def test_leaving_the_block_ends_the_iteration_of_another_task(user: PulseUser, exchange: str) -> None:
     first = asyncio.Event()
 
