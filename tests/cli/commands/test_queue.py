@@ -223,6 +223,19 @@ def test_messages_that_cannot_be_shown_or_recorded_stay_in_the_queue(user: Pulse
     assert (tmp_path / "q.ndjson").read_text() == "mine"
 
 
+@pytest.mark.parametrize("saved", [(), ("--save", "q.ndjson")], ids=["shown", "saved"])
+def test_take_counts_what_it_removed_before_an_error(saved: tuple[str, ...], user: PulseUser, tmp_path: Path) -> None:
+    with filled(user, 600) as name:
+        with (
+            open("/dev/full", "w", encoding="utf-8") as full,  # noqa: PTH123 - a device
+            start("queue", "take", name, *saved, folder=tmp_path, url=user.url, stdout=full) as process,
+        ):
+            _, err = process.communicate(timeout=30)
+        left = ready(user)
+        assert f"removed {600 - left} messages from {name}, {left} left" in err
+    assert (left < 600) == bool(saved)
+
+
 # purge and delete
 
 

@@ -50,8 +50,9 @@ async def take(
     from pulsekit.queues.operations import take as remove
 
     taken = 0
+    left = None
     async with pulse:
-        left = (await queue_depth(pulse, name)).ready
+        waiting = (await queue_depth(pulse, name)).ready
         if recording is not None:
             await recording.open()
         where = "shown" if recording is None else f"in {recording.path}"
@@ -59,20 +60,23 @@ async def take(
         try:
             async with aclosing(remove(pulse, name, count)) as batches:
                 async for messages in batches:
+                    first = taken + 1
                     if recording is not None:
                         await recording.write(messages)
                         await recording.settle()
+                        taken += len(messages)
                     if shown is not None:
-                        _show_messages(shown, messages, taken + 1, full=full)
+                        _show_messages(shown, messages, first, full=full)
                     if recording is None:
                         for message in messages:
                             await message.ack()
-                    taken += len(messages)
+                            taken += 1
             left = (await queue_depth(pulse, name)).ready
         finally:
             if recording is not None:
                 await recording.close()
-            note(f"removed {counted(taken, 'message')} from {name}, {left:,} left")
+            rest = max(0, waiting - taken) if left is None else left
+            note(f"removed {counted(taken, 'message')} from {name}, {rest:,} left")
     return ExitCode.DONE
 
 
