@@ -212,11 +212,23 @@ async def _host(
 
 
 async def _around(argv: list[str], url: str) -> int:
-    """Run a command with `PULSE_URL` set, and return its exit code as a shell would."""
+    """Run a command with `PULSE_URL` set, and return its exit code as a shell would. Forward SIGTERM to the command."""
+    process: asyncio.subprocess.Process | None = None
+    terminated = False
+
+    def terminate() -> None:
+        nonlocal terminated
+        terminated = True
+        if process is not None and process.returncode is None:
+            process.terminate()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
     try:
         process = await asyncio.create_subprocess_exec(*argv, env={**os.environ, "PULSE_URL": url})
     except OSError as error:
         raise ConfigurationError(f"cannot run {argv[0]}: {error.strerror}") from error
+    if terminated:  # before the command was started
+        process.terminate()
     try:
         status = await process.wait()
     except asyncio.CancelledError:  # the command also received Ctrl-C, and can clean up

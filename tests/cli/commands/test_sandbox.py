@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 import signal
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -15,7 +16,6 @@ from support.samples import JOBS
 import pulsekit as library
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
@@ -59,6 +59,18 @@ def test_a_command_runs_inside_with_its_url_and_its_own_status(tmp_path: Path) -
     first, second = done.out.splitlines()
     assert first == f"PULSE_URL={second}"
     assert second.startswith("amqp://ci:")
+
+
+def test_sigterm_ends_the_command_inside(tmp_path: Path) -> None:
+    script = "trap 'echo ended; exit 5' TERM; echo began; read line"
+    command = ("sandbox", "--port", "0", "--", "sh", "-c", script)
+    with start(*command, folder=tmp_path, stdin=subprocess.PIPE) as sandbox:
+        url_of(sandbox)
+        assert sandbox.stdout is not None
+        assert sandbox.stdout.readline() == "began\n"
+        sandbox.send_signal(signal.SIGTERM)
+        assert sandbox.wait(timeout=20) == 5
+        assert sandbox.stdout.read() == "ended\n"
 
 
 def test_a_command_that_cannot_be_run_is_reported(tmp_path: Path) -> None:
