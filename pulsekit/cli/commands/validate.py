@@ -184,9 +184,11 @@ class _Report:
                 self._validate(document if self._edits is None else edited(document, self._edits))
                 return
             document = document if self._edits is None else edited_job(document, self._edits)
+            written = not self._migrate
             for placed, *_ in judge_subjects(self._judge, document, self._context, tasks=self._tasks):
-                if self._migrate and not placed.reasons:
+                if not written and not placed.reasons:
                     self._out.record(document.value)
+                    written = True  # a graph has many tasks
                 self._report(document, placed.problems, placed.lint, placed.verdict.outcome)
         except InvalidPayload as error:
             self._report(document, error.problems)

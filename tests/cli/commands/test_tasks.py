@@ -138,3 +138,10 @@ def test_repositories_are_checked_for_jobs_and_tasks(folder: Path, command: str)
     assert done.records[1]["lint"] == []
     assert run(folder, command, "old.json", "--repositories", "none.yml").status == 74
     assert run(folder, command, "old.json", "--repositories", "task.json").status == 2
+
+
+def test_migrate_writes_a_graph_once(folder: Path) -> None:
+    graph = {"build": GRAPH["build"], "test": GRAPH["build"]}
+    (folder / "graph.json").write_text(json.dumps(graph))
+    done = run(folder, "validate", "--migrate", "graph.json")
+    assert (done.status, done.records) == (0, [graph])
