@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from math import inf
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -117,6 +118,11 @@ def command(
         wanted = Filter(chosen, name="--filter")
     if every is not None and (speed is not None or max_gap is not None):
         raise ConfigurationError("--every sets all intervals: remove --speed and --max-gap")
+    if dry_run and require_route:
+        raise ConfigurationError(
+            "--dry-run cannot check --require-route: remove it; to compare the keys with registered bindings, run "
+            f"'pulsekit bindings --keys {quote(file)}'"
+        )
     settings = load_settings()
     name = exchange or settings.exchange
     if name is None:

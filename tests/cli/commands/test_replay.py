@@ -216,6 +216,7 @@ async def test_a_stopped_replay_prints_how_many_were_sent(
         (["jobs.ndjson", "--key-map", "a"], 2, "OLD=NEW"),
         (["jobs.ndjson", "--exchange", "jobs"], 2, "exchange/me/jobs"),
         (["words.ndjson"], 1, "words.ndjson:1: this line is not JSON"),
+        (["jobs.ndjson", "--dry-run", "--require-route"], 2, "run 'pulsekit bindings --keys jobs.ndjson'"),
         ([], 2, "FILE"),
     ],
 )
