@@ -207,7 +207,7 @@ class _Recording:
         from pulsekit.recordings.replay import mapped, schedule
 
         dropped = DroppedFields()
-        check_seekable(self.file)
+        check_seekable(self.file, reads_stdin=False)
         first = last = None
         records = self._records(report=True)
         chosen = islice(self._chosen(records), self.count)

@@ -45,17 +45,16 @@ def stdin() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def check_seekable(name: str) -> None:
-    """Refuse a pipe, because the command reads its file twice.
+def check_seekable(name: str, *, reads_stdin: bool) -> None:
+    """Refuse stdin and a pipe, because the command reads its file twice.
 
     Raises:
-        ConfigurationError: Raised when the file is a pipe, such as a FIFO or `<(…)` of a shell.
+        ConfigurationError: Raised when the file is `-`, or a pipe, such as a FIFO or `<(…)` of a shell.
         OSError: Raised when there is no such file.
     """
-    if stat.S_ISFIFO(os.stat(name).st_mode):  # noqa: PTH116 - an OSError shows the name as the user wrote it
-        raise ConfigurationError(
-            f"{name} is a pipe, which can be read only once: write it to a file first, or to the stdin of the command"
-        )
+    if name == "-" or stat.S_ISFIFO(os.stat(name).st_mode):  # noqa: PTH116 - an OSError shows the name as the user wrote it
+        pipe, ways = (STDIN, "") if name == "-" else (name, ", or to the stdin of the command" if reads_stdin else "")
+        raise ConfigurationError(f"{pipe} is a pipe, which can be read only once: write it to a file first{ways}")
 
 
 def read_input(name: str) -> tuple[bytes, str]:

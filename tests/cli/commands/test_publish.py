@@ -691,6 +691,14 @@ def test_a_pipe_named_as_a_file_is_refused_at_once(command: str, call: Call, fol
     result = call(command, "pipe.ndjson", "--dry-run", "-e", "exchange/me/x")
     assert result.code == 2
     assert "pipe.ndjson is a pipe, which can be read only once" in result.err
+    assert ("the stdin of the command" in result.err) == (command == "publish")  # replay has no stdin
+
+
+@pytest.mark.parametrize("arguments", [("publish", "-", "job.yml", "-k", "k"), ("replay", "-")])
+def test_stdin_among_files_that_are_read_twice_is_refused(arguments: tuple[str, ...], call: Call) -> None:
+    result = call(*arguments, "--dry-run", "-e", "exchange/me/x", stdin="{}")
+    assert result.code == 2
+    assert "<stdin> is a pipe, which can be read only once: write it to a file first\n" in result.err
 
 
 @pytest.mark.parametrize("command", ["publish", "replay"])

@@ -153,7 +153,7 @@ class _Lines:
 
 def _blocks(names: Sequence[str]) -> Iterator[_Whole | _Lines]:
     for name in names:
-        check_seekable(name)
+        check_seekable(name, reads_stdin=True)
         with open(name, "rb", buffering=_BLOCK) as file:  # noqa: PTH123 - an OSError shows the name as the user wrote it
             if not is_ndjson(file, name):
                 yield _Whole(name, read_input(name)[0])
