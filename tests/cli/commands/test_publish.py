@@ -615,6 +615,27 @@ def test_skipped_jobs_are_not_sent(user: PulseUser, exchange: str, folder: Path,
     assert (done.status, done.out) == ((0, "") if piped else (2, ""))
 
 
+@pytest.mark.parametrize("options", [(), ("--dry-run",)], ids=["sent", "dry-run"])
+@pytest.mark.parametrize("piped", [False, True])
+def test_only_the_messages_of_a_recording_are_counted_as_jobs(
+    user: PulseUser, exchange: str, folder: Path, piped: bool, options: tuple[str, ...]
+) -> None:
+    header, trailer = ({"v": 1, "type": kind} for kind in ("header", "trailer"))
+    records = [{"routing_key": key, "payload": JOBS[0]} for key in ("a", "b")]
+    text = ndjson(header, *records, trailer)
+    (folder / "jobs.ndjson").write_text(text)
+    arguments = ["publish", "-e", exchange, "--skip", "1", *options, *([] if piped else ["jobs.ndjson"])]
+    done = pulsekit(*arguments, folder=folder, url=user.url, given=text if piped else "")
+    assert (done.status, [record["routing_key"] for record in done.records]) == (0, ["b"])
+
+
+def test_a_recording_without_messages_is_empty(call: Call, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULSE_URL", "amqp://me:me@127.0.0.1:1/")  # nothing is sent
+    (folder / "none.ndjson").write_text(ndjson(*({"v": 1, "type": kind} for kind in ("header", "trailer"))))
+    done = call("publish", "none.ndjson", "-e", "exchange/me/x", "--keep-going")
+    assert (done.code, done.err) == (2, "error: nothing to publish: none.ndjson is empty\n")
+
+
 async def test_a_job_that_became_invalid_after_validation_is_not_sent(
     user: PulseUser, exchange: str, tmp_path: Path
 ) -> None:

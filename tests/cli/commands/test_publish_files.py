@@ -222,8 +222,8 @@ def test_a_line_is_read_as_the_same_document_in_any_spelling(
         expected = RefusedPayload(error, error)
     files = Files([str(file)], some)
     first, again = outcome(files.judged()), outcome(files.again())
-    assert repr(first[0]) == repr(outcome([expected])[0])  # compared as text, because NaN is not equal to itself
-    assert len(first) == 2
+    whole = filter(None, [expected])  # a gap has no message
+    assert repr(first[:-1]) == repr(outcome(whole))  # compared as text, because NaN is not equal to itself
     assert repr(again) == repr(first)
 
 

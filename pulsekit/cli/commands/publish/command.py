@@ -210,14 +210,16 @@ def _dry_run(
 
         async def read() -> int:
             documents, stream = await read_pipe()
-            for document in documents[skip:]:
-                report.show(plan.take(document))
+            results = (result for document in documents if (result := plan.take(document)))
+            for result in islice(results, skip, None):
+                report.show(result)
             left = skip
             if stream is not None:
                 async for streamed in stream:
-                    left -= 1
-                    if left < 0:
-                        report.show(plan.take(streamed))
+                    if result := plan.take(streamed):
+                        left -= 1
+                        if left < 0:
+                            report.show(result)
             return ExitCode.DONE
 
         run(read())

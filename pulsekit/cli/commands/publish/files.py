@@ -62,7 +62,8 @@ class Files:
             for result in block.results(self._plan, checked=False):
                 valid = valid and not isinstance(result, RefusedPayload)
                 plain = plain and isinstance(result, PlannedMessages) and result.plain
-                yield result
+                if result:  # the header, a gap or the trailer of a recording has no message
+                    yield result
             self._seen.append((block.digest() if valid else b"", plain))
 
     def again(self) -> Iterator[PlannedMessages | RefusedPayload]:
@@ -74,7 +75,7 @@ class Files:
             if checked and plain:
                 yield from block.as_written(self._plan)
             else:
-                yield from block.results(self._plan, checked=checked)
+                yield from filter(None, block.results(self._plan, checked=checked))
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ class Sending:
         if self._stream is not None:
             self._summary = LintSummary(live=True, quiet=self._quiet)
             return True
-        results = [self._plan.take(document) for document in documents]
+        results = [result for document in documents if (result := self._plan.take(document))]
         self._again = lambda: results[self._skip :]
         return self._judge(results, STDIN)
 
@@ -188,10 +188,10 @@ class Sending:
     ) -> AsyncIterator[PlannedMessages | RefusedPayload]:
         skip = self._skip
         async for document in documents:
-            if skip:
-                skip -= 1
-                continue
             result = self._plan.take(document)
+            if skip or not result:
+                skip -= bool(result)
+                continue
             if isinstance(result, RefusedPayload):
                 self._refusals.add(result)
             else:
