@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from pulsekit.cli.exit_codes import ExitCode
@@ -95,7 +95,6 @@ def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
     """
     import asyncio  # help and completion do not need asyncio
     import signal
-    import threading
 
     from pulsekit.cli.output.logs import print_warnings
 
@@ -122,13 +121,28 @@ def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
     except asyncio.CancelledError:
         if not caught:
             raise
-        if sys.stdout is not None:
-            # A daemon thread, because the process must exit even if a stopped terminal or a full pipe blocks writes.
-            flushing = threading.Thread(target=sys.stdout.flush, daemon=True)
-            flushing.start()
-            flushing.join(_PATIENCE)
+        _flush()
         signal.raise_signal(caught[0])
         raise
+    except KeyboardInterrupt:
+        if not _flush():
+            os._exit(ExitCode.INTERRUPTED)  # otherwise, the interpreter would wait for stdout
+        raise
+
+
+def _flush() -> bool:
+    """Flush stdout, and return whether this did not block."""
+    import threading
+
+    def flush() -> None:
+        with suppress(OSError, AttributeError):  # `main` reports an error; stdout may be closed
+            sys.stdout.flush()
+
+    # A daemon thread, because the process must exit even if a stopped terminal or a full pipe blocks writes.
+    flushing = threading.Thread(target=flush, daemon=True)
+    flushing.start()
+    flushing.join(_PATIENCE)
+    return not flushing.is_alive()
 
 
 @contextmanager

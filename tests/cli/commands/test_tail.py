@@ -96,6 +96,20 @@ async def test_ctrl_c_ends_it_cleanly(
     assert len(err.splitlines()) == 1
 
 
+async def test_ctrl_c_ends_tail_while_nothing_reads_its_output(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    reader, writer = os.pipe()
+    with start("tail", exchange, folder=tmp_path, url=user.url, stdout=writer) as tail:
+        os.close(writer)
+        listening(tail)
+        await publisher.publish({"text": "x" * 200_000}, "k")
+        os.read(reader, 1)  # the rest is larger than the pipe
+        tail.send_signal(signal.SIGINT)
+        assert tail.wait(timeout=20) == 130
+    os.close(reader)
+
+
 async def test_a_closed_pipe_ends_tail_without_a_message(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
