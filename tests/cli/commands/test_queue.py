@@ -236,6 +236,23 @@ def test_take_counts_what_it_removed_before_an_error(saved: tuple[str, ...], use
     assert (left < 600) == bool(saved)
 
 
+def test_ctrl_c_ends_take_while_nothing_reads_its_output(user: PulseUser, tmp_path: Path) -> None:
+    async def publish() -> None:
+        async with pulsekit.connect(user.url) as pulse:
+            await pulse.publisher(f"exchange/{user.name}/x").publish({"text": "x" * 200_000}, "k")
+
+    with filled(user, 0) as name:
+        asyncio.run(publish())
+        reader, writer = os.pipe()
+        with start("queue", "take", name, folder=tmp_path, url=user.url, stdout=writer) as process:
+            os.close(writer)
+            os.read(reader, 1)  # the rest is larger than the pipe
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=20) == 130
+        os.close(reader)
+        assert ready(user) == 1
+
+
 # purge and delete
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pulsekit._documents.suggestions import counted
@@ -48,9 +49,11 @@ async def take(
     """Show or record the messages of a queue, and remove each one afterwards."""
     from pulsekit.queues.operations import queue_depth
     from pulsekit.queues.operations import take as remove
+    from pulsekit.recordings.worker import Worker
 
     taken = 0
     left = None
+    screen = Worker("write standard output")
     async with pulse:
         waiting = (await queue_depth(pulse, name)).ready
         if recording is not None:
@@ -66,7 +69,8 @@ async def take(
                         await recording.settle()
                         taken += len(messages)
                     if shown is not None:
-                        _show_messages(shown, messages, first, full=full)
+                        # In a thread: a slow reader of stdout must not stop the heartbeats of the connection.
+                        await screen.call(partial(_show_messages, shown, messages, first, full=full))
                     if recording is None:
                         for message in messages:
                             await message.ack()
