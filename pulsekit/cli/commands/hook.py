@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,7 +11,7 @@ import typer
 from pulsekit._documents.suggestions import Guesses, counted
 from pulsekit.bindings.lint import Severity
 from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.input.files import is_piped
+from pulsekit.cli.input.files import bounded_lines, is_piped
 from pulsekit.cli.options import OutputOption
 from pulsekit.cli.output.output import Output, note, warn
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload
@@ -118,7 +119,7 @@ def _messages(source: str, before_waiting: Callable[[], object]) -> Iterator[tup
     from pulsekit.cli.input.payloads import documents_in, piped_documents
     from pulsekit.records.payload import open_document
 
-    if source != "-" and not source.lower().endswith((".json", ".yml", ".yaml")):
+    if source != "-" and not source.lower().endswith((".json", ".yml", ".yaml")) and not _has_payloads(source):
         from pulsekit.messages import Gap
         from pulsekit.recordings.reader import read_recording
 
@@ -143,6 +144,22 @@ def _messages(source: str, before_waiting: Callable[[], object]) -> Iterator[tup
                 yield opened, None
             elif opened is not None:
                 yield opened[0].value, opened[1]
+
+
+def _has_payloads(name: str) -> bool:
+    """Return whether a file begins with the line of a payload, and not with a line of a recording."""
+    from pulsekit._documents.payloads import load_json
+    from pulsekit.recordings.reader import is_gzip
+    from pulsekit.records.record import is_metadata, is_record
+
+    if not Path(name).is_file() or is_gzip(name):  # a pipe can be read only once
+        return False
+    with Path(name).open("rb") as file:
+        try:
+            first = load_json(next((line for line in bounded_lines(file, name) if line.strip()), b""))
+        except (ValueError, RecursionError, DocumentError):
+            return False
+    return isinstance(first, dict) and not (is_record(first) or is_metadata(first))
 
 
 class _Report:

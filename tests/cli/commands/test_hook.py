@@ -91,6 +91,21 @@ def test_a_bare_payload_is_not_compared_with_bindings(folder: Path) -> None:
     assert (record["outcome"], record["binding"], record["routing_key"]) == ("fires", None, None)
 
 
+@pytest.mark.parametrize("name", ["push.ndjson", "push"])
+def test_a_file_can_have_one_payload_per_line(name: str, folder: Path) -> None:
+    (folder / name).write_text(f"{json.dumps(PUSH)}\n{json.dumps(PUSH)}\n")
+    done = run(folder, "hook.json", "--messages", name, "--expect", "2")
+    assert (done.status, [record["outcome"] for record in done.records[:-1]]) == (0, ["fires", "fires"])
+
+
+def test_a_truncated_recording_of_messages_is_refused(folder: Path) -> None:
+    lines = [{"v": 1, "type": "header"}, message()]
+    (folder / "cut.ndjson").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    done = run(folder, "hook.json", "--messages", "cut.ndjson")
+    assert done.status == 1
+    assert "cut.ndjson:3: the trailer is missing" in done.err
+
+
 def test_messages_of_a_pipe_are_shown_as_they_arrive(folder: Path) -> None:
     with start("hook", "hook.json", folder=folder, stdin=subprocess.PIPE) as running:
         for _ in range(2):
