@@ -389,12 +389,12 @@ def read_when(text: str) -> datetime:
 
 
 def _when(value: Any) -> datetime | None:
-    """Parse a time. A time without a zone is in UTC."""
+    """Parse a time, which is returned in UTC. A time without a zone is in UTC."""
     try:
         when = read_when(value)
-    except (TypeError, ValueError):
+        return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+    except (TypeError, ValueError, OverflowError):  # in UTC, the year may be 0 or 10,000
         return None
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def _timestamp(when: datetime) -> str:

@@ -75,6 +75,12 @@ def test_the_time_of_a_record_is_in_utc_to_the_millisecond() -> None:
     assert message_record(one)["received"] == "2026-11-23T12:00:00.123Z"
 
 
+@pytest.mark.parametrize("when", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:00:00-14:00"])
+def test_a_time_that_utc_cannot_express_is_unknown(when: str) -> None:
+    record = read_record({"routing_key": "k", "payload": 1, "received": when})
+    assert record_value(record)["received"] is None
+
+
 def test_an_exact_record_keeps_the_body_unchanged() -> None:
     body = b'{"a":  1.50, "a": 2}'
     record = message_record(message(body), exact=True)
