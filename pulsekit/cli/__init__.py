@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_INTERRUPTED = 130  # `ExitCode.INTERRUPTED`
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code, one of `exit_codes.ExitCode`.
@@ -36,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from pulsekit.cli.app import run
 
         code = run(argv)
-        if sys.stdout is not None:
+        if sys.stdout is not None and code != _INTERRUPTED:
             sys.stdout.flush()
     except SystemExit:
         raise
@@ -44,6 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         from pulsekit.cli.exit_codes import report
 
         code = int(report(error))
+    if code == _INTERRUPTED:
+        from pulsekit.cli.output.output import flush_in_time
+
+        if not flush_in_time():
+            os._exit(code)  # otherwise, the interpreter would wait for stdout
     _discard_output()
     if own:
         gc.enable()

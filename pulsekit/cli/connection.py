@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.output.output import note, warn
+from pulsekit.cli.output.output import flush_in_time, note, warn
 from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from pulsekit.pulse import Pulse
 
 __all__ = ["connect", "connect_to", "locate", "run"]
-
-_PATIENCE = 2.0  # seconds to flush stdout after a signal stopped the command
 
 
 def connect(settings: Settings, url: str | None, *, insecure: bool, virtual_host: str | None = None) -> Pulse:
@@ -121,28 +119,9 @@ def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
     except asyncio.CancelledError:
         if not caught:
             raise
-        _flush()
+        flush_in_time()
         signal.raise_signal(caught[0])
         raise
-    except KeyboardInterrupt:
-        if not _flush():
-            os._exit(ExitCode.INTERRUPTED)  # otherwise, the interpreter would wait for stdout
-        raise
-
-
-def _flush() -> bool:
-    """Flush stdout, and return whether this did not block."""
-    import threading
-
-    def flush() -> None:
-        with suppress(OSError, AttributeError):  # `main` reports an error; stdout may be closed
-            sys.stdout.flush()
-
-    # A daemon thread, because the process must exit even if a stopped terminal or a full pipe blocks writes.
-    flushing = threading.Thread(target=flush, daemon=True)
-    flushing.start()
-    flushing.join(_PATIENCE)
-    return not flushing.is_alive()
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from pulsekit.cli.output.theme import color_system, paint, rich_styles, sgr, wan
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Cell", "Format", "Output", "clean", "columns", "console", "fail", "note", "quote", "warn"]
+__all__ = ["Cell", "Format", "Output", "clean", "columns", "console", "fail", "flush_in_time", "note", "quote", "warn"]
 
 Cell: TypeAlias = str | tuple[str, str]  # a text, or a text and its style
 
@@ -32,6 +32,7 @@ _UNSAFE_RANGES = (
 _PASSWORD = re.compile(r"(:/{1,2}[^\s:/@]*:).*", re.DOTALL)
 _GAP = "  "
 _MOST_MARKS = 8  # characters per column, which limits lines of combining characters
+_PATIENCE = 2.0  # seconds to flush stdout after a signal stopped the command
 _LEAST_ROOM = 40  # minimum width of the last column of a table
 
 
@@ -185,6 +186,24 @@ class Output:
 def clean(text: str) -> str:
     r"""Return an untrusted text with its control characters escaped for a terminal, as in `\x1b` or `\u202e`."""
     return text if text.isprintable() else text.translate(_escapes())
+
+
+def flush_in_time() -> bool:
+    """Flush stdout after a signal, and return whether this did not block."""
+    import threading
+
+    flushed = threading.Event()
+
+    def flush() -> None:
+        with suppress(OSError, AttributeError):  # `main` reports an error; stdout may be closed
+            sys.stdout.flush()
+        flushed.set()
+
+    # A daemon thread, because the process must exit even if a stopped terminal or a full pipe blocks writes.
+    threading.Thread(target=flush, daemon=True).start()
+    with suppress(KeyboardInterrupt):  # another Ctrl-C
+        flushed.wait(_PATIENCE)
+    return flushed.is_set()
 
 
 def note(text: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
+import os
 import re
 import signal
 import subprocess
@@ -15,6 +17,8 @@ from support.proxy import Proxy
 from support.terminal import CTRL_C, Terminal
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cli.contract.conftest import Place
 
 
@@ -148,6 +152,20 @@ def test_ctrl_c_during_the_validation_sends_nothing(place: Place) -> None:
         assert publish.end() == 130
     assert "nothing was sent" in publish.plain
     assert "Traceback" not in publish.plain
+
+
+def test_one_ctrl_c_ends_a_command_while_nothing_reads_its_output(tmp_path: Path) -> None:
+    (tmp_path / "jobs.ndjson").write_text("{}\n" * 1000)
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    with start("validate", "jobs.ndjson", folder=tmp_path, stdout=writer) as process:
+        os.close(writer)
+        os.read(reader, 1)  # the rest of the write is larger than the pipe
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 130
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    os.close(reader)
 
 
 def test_ctrl_c_ends_a_watch(place: Place) -> None:
