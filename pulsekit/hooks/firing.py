@@ -94,7 +94,8 @@ def fire(
     Args:
         hook: the hook.
         payload: the payload, as plain JSON.
-        exchange: the exchange of the message, or empty if it is unknown. If it is None, the bindings are not checked.
+        exchange: the exchange of the message. If it is empty, only the patterns of the bindings are checked, and with
+            None, no binding is checked.
         keys: the routing key, then the keys of CC. Without keys, the patterns of the bindings are not checked.
         now: the time, with a time zone. The default is the current time.
         task_id: the id of the task. The default is a new id.
