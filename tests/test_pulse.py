@@ -117,15 +117,15 @@ async def test_tls_to_a_clear_text_port_is_reported(user: PulseUser) -> None:
 
 
 async def test_a_subscription_reads_the_short_name_of_a_known_exchange(user: PulseUser) -> None:
-    full = "exchange/taskcluster-queue/v1/task-failed"
+    full = "exchange/taskcluster-queue/v1/artifact-created"
     async with pulsekit.connect(user.url) as pulse:
-        with pytest.raises(pulsekit.NotFound, match=full):  # this broker does not have it
-            await pulse.subscribe("task-failed:primary.#").open()
+        with pytest.raises(pulsekit.NotFound, match=full):  # this broker does not have it, and no test creates it
+            await pulse.subscribe("artifact-created:primary.#").open()
         with pytest.raises(pulsekit.InvalidName, match="did you mean 'task-failed'"):
             pulse.subscribe("task-failled")
         async with pulse.subscribe(queue=f"queue/{user.name}/bound") as messages:
             with pytest.raises(pulsekit.NotFound, match=full):
-                await messages.bind("task-failed")
+                await messages.bind("artifact-created")
 
 
 async def test_an_own_exchange_can_be_created_and_deleted(user: PulseUser) -> None:

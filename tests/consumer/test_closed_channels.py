@@ -44,9 +44,9 @@ def close_channel(messages: pulsekit.Consumer) -> None:
 
 @pytest.fixture
 def short_ack_timeout(rabbitmq_node: PrivateNode) -> Iterator[PrivateNode]:
-    """A RabbitMQ whose consumer_timeout is a quarter of a second, for the channels that are opened within the test."""
+    """A RabbitMQ whose consumer_timeout is a second, for the channels that are opened within the test."""
     rabbitmq_node.eval(
-        "application:set_env(rabbit, consumer_timeout, 250)", "application:set_env(rabbit, channel_tick_interval, 50)"
+        "application:set_env(rabbit, consumer_timeout, 1000)", "application:set_env(rabbit, channel_tick_interval, 50)"
     )
     yield rabbitmq_node
     rabbitmq_node.eval(
@@ -81,7 +81,7 @@ async def test_a_message_that_is_settled_too_late_is_delivered_again_and_counted
             assert (await messages.depth()).total == 0
     logged = [record.getMessage() for record in caplog.records if record.name.startswith("pulsekit")]
     (warning,) = [message for message in logged if "consumer_timeout" in message]
-    assert f"the channel of {name}: delivery 2 was not settled within 0.25 s" in warning
+    assert f"the channel of {name}: delivery 2 was not settled within 1 s" in warning
     assert not any("delete" in message for message in logged)
 
 

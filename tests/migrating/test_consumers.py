@@ -206,7 +206,8 @@ def run(name: str, admin: pulsekit.sync.Pulse, place: Place, service: Service) -
 def check(name: str, admin: pulsekit.sync.Pulse, user: PulseUser, tmp_path: Path) -> None:
     """Compare the messages that a program lost and repeated with the table of its page."""
     case = CASES[name]
-    for exchange in {case.message(number)[0] for number in ALL}:
+    exchanges = {case.message(number)[0] for number in ALL}
+    for exchange in exchanges:
         admin.create_exchange(exchange)
     dead = f"queue/{user.name}/dead"
     with closing(sqlite3.connect(tmp_path / "tasks.sqlite")) as database:
@@ -225,6 +226,8 @@ def check(name: str, admin: pulsekit.sync.Pulse, user: PulseUser, tmp_path: Path
         if name.startswith("mirror"):
             in_order = list(dict.fromkeys(service.handled))
             assert (in_order == sorted(in_order)) == (name == "mirror_after")
+    for exchange in exchanges:
+        admin.delete_exchange(exchange, if_unused=False)
     repeated = [number for number, times in service.requested.items() if times > 1]
     repeated = [number for number in repeated if number not in {FAILS, *case.poison}]
     lost = len(ALL - case.handled - case.dead)

@@ -166,7 +166,7 @@ def test_without_an_exchange_a_pattern_applies_to_that_of_the_configuration(tmp_
         (["https://tc.example/?bindings[0][exchange]=v1/jobs"], "bindings[0]"),
         (["exchange/me/x", "--invalid-only"], "--schema"),
         (["exchange/me/x", "--keep", "1h"], "--queue"),
-        (["exchange/me/x", "--queue", "a", "--keep", "2000h"], "from 1ms to"),
+        (["exchange/me/x", "--queue", "a", "--keep", "90000h"], "from 1ms to"),
         (["exchange/me/x", "--queue", "queue/1/a"], "queue/"),
         (["exchange/me/x", "--queue-type", "quorum"], "--queue"),
         (["exchange/me/x", "--queue", "a", "--queue-type", "stream"], "quorum"),

@@ -106,7 +106,7 @@ def test_a_push_is_shown_with_its_repository(folder: Path) -> None:
     assert (done.status, done.out) == (0, "push of https://hg.example/a → autoland\n")
     (record,) = run(folder, "preview", "push.json").records
     assert record["push"] == {"url": "https://hg.example/a", "branch": None, "repository": None}
-    (folder / "other.yml").write_text("[x]")
+    (folder / "other.yml").write_text("- name: x\n  url: https://hg.example/x\n")
     done = run(folder, "preview", "push.json", "--repositories", "other.yml", "-o", "pretty")
     assert done.status == 1
     assert "no repository has the URL" in done.out
