@@ -43,6 +43,11 @@ class Background:
         self._thread.start()
         started.result()
 
+    @property
+    def closed(self) -> bool:
+        """Whether the connection is closed, or closes."""
+        return self._closed
+
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the background thread, and return its result or raise its exception.
 

@@ -186,9 +186,11 @@ class _Crossing:
         self._append(None)
         while self._receipts or self._wait():
             yield self._receipts.popleft()
-        if self._publishing.cancelled():
+        publishing = self._publishing
+        # The asynchronous publisher would advise to use `async with`.
+        if publishing.cancelled() or (self._background.closed and isinstance(publishing.exception(), NotOpen)):
             raise NotOpen(OUTSIDE)
-        self._publishing.result()
+        publishing.result()
 
     def cancel(self) -> None:
         """Stop publishing. Messages in flight are not recalled."""
