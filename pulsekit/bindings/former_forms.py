@@ -153,7 +153,7 @@ def find_joined_texts(text: str) -> Iterator[tuple[str, str, int]]:
             if last is not None and last.type == token.type == tokenize.STRING:
                 yield last.string, token.string, last.start[0]
             last = token
-    except (tokenize.TokenError, SyntaxError):  # the code is incomplete
+    except (tokenize.TokenError, SyntaxError, UnicodeDecodeError):  # the code is incomplete, or not Python
         return
 
 

@@ -536,6 +536,7 @@ TARGETS = {
             b"pulse_sources = [{'exchange': 'exchange/me/jobs', 'destinations': ['#'], 'projects': ['a']}]\n",
             b"A=1\nexport PULSE_JOB_SOURCES=exchange/me/jobs.a\n",
             b"class C:\n    X = f(A + [{'exchange': 'exchange/me/jobs', 'projects': ['a']}])\n",
+            b"{\r\xc2\x80",  # Python 3.12 and newer cannot find the tokens
         ),
     ),
     "configuration": Target(
