@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-__all__ = ["end_task", "run_cancellable", "run_in_daemon", "set_outcome"]
+__all__ = ["cancels_task", "end_task", "run_cancellable", "run_in_daemon", "set_outcome"]
 
 T = TypeVar("T")
 
@@ -64,6 +64,15 @@ async def run_cancellable(
 def _discard(task: asyncio.Task[T], discard: Callable[[T], object] | None) -> None:
     if not task.cancelled() and task.exception() is None and discard is not None:
         discard(task.result())
+
+
+def cancels_task(error: BaseException) -> bool:
+    """Return whether an exception is the cancellation of the current task.
+
+    Code of the user can also raise a CancelledError, for example when it awaits a future that was cancelled.
+    """
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 async def end_task(task: asyncio.Task[Any]) -> None:

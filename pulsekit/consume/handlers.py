@@ -18,6 +18,7 @@ from contextlib import AsyncContextDecorator, AsyncExitStack, ContextDecorator, 
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.callbacks import is_defined
+from pulsekit._amqp.tasks import cancels_task
 from pulsekit.consume.worker import is_context, is_factory
 from pulsekit.consumer.handler import check_handler
 from pulsekit.consumer.policy import Stop
@@ -95,8 +96,7 @@ def _guarded(handler: Callable[[Message], Awaitable[object]]) -> Callable[[Messa
             code = error.code if isinstance(error.code, int) else int(error.code is not None)
             raise Stop(code) from error
         except BaseException as error:
-            task = asyncio.current_task()
-            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            if cancels_task(error):
                 raise  # cancelled by the policy's time limit, or because the workers stop
             raise RuntimeError(f"the handler raised {type(error).__name__}") from error
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pulsekit._amqp.callbacks import call_safely
+from pulsekit._amqp.tasks import cancels_task
 from pulsekit.consume.handlers import open_handler
 from pulsekit.consumer.policy import OnFailure, Reject, Retry, Stop
 from pulsekit.errors import (
@@ -110,7 +111,7 @@ class RunningWorker:
                     failure = error
                     raise
         except (Exception, asyncio.CancelledError) as error:
-            if error is failure or _cancels(error):
+            if error is failure or cancels_task(error):
                 raise
             raise HandlerFailed(f"the handler {self.name} could not be closed: {described(error)}") from error
         if failure is not None:
@@ -122,7 +123,7 @@ class RunningWorker:
         except ConfigurationError:
             raise
         except (Exception, asyncio.CancelledError) as error:
-            if _cancels(error):
+            if cancels_task(error):
                 raise
             raise HandlerFailed(f"the handler {self.name} could not be made: {described(error)}") from error
 
@@ -232,12 +233,6 @@ class RunningWorker:
             idle = not (self.running or messages.waiting or depth.ready or (depth.unsettled and not keeps))
             empty = empty + 1 if idle else 0
         await messages.drain()
-
-
-def _cancels(error: BaseException) -> bool:
-    """Return whether an exception cancels the current task. A handler may also raise a CancelledError."""
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def most_important(errors: Iterable[BaseException | None]) -> BaseException | None:

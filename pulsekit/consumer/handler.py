@@ -8,6 +8,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from pulsekit._amqp.callbacks import is_defined
+from pulsekit._amqp.tasks import cancels_task
 from pulsekit._amqp.types import Settlement
 from pulsekit.consumer.last_chances import is_last_delivery
 from pulsekit.consumer.policy import OnFailure, Policy, Reject, Retries, Retry, Stop
@@ -211,8 +212,7 @@ async def _call(handler: Callable[[Message], object], message: Message, timeout:
             if inspect.isawaitable(result):
                 await result
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():  # the consumer is cancelled, or the time is up
+            if cancels_task(error):  # the consumer is cancelled, or the time is up
                 raise
             raise HandlerFailed("the handler raised CancelledError: something that it awaited was cancelled") from error
         return

@@ -11,11 +11,11 @@ from pulsekit.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Queue"]
+__all__ = ["MAX_EXPIRES", "Queue"]
 
 _TYPES = ("classic", "quorum")
 _DELIVERY_LIMIT = 20  # returns of a message; the default of RabbitMQ 4, while RabbitMQ 3 has none
-_MAX_EXPIRES = 10 * 365 * 24 * 3600 * 1000  # milliseconds that RabbitMQ accepts for x-expires: ten years
+MAX_EXPIRES = 10 * 365 * 24 * 3600 * 1000  # milliseconds that RabbitMQ accepts for x-expires: ten years
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ class Queue:
             check_exchange(self.dead_letters)
         if self.type is not None and self.type not in _TYPES:
             raise ConfigurationError(f"the type of a queue is 'classic' or 'quorum', not {self.type!r}")
-        if self.expires is not None and not 1 <= self.expires * 1000 <= _MAX_EXPIRES:
-            raise ConfigurationError(f"expires is 0.001 to {_MAX_EXPIRES // 1000} seconds, not {self.expires}")
+        if self.expires is not None and not 1 <= self.expires * 1000 <= MAX_EXPIRES:
+            raise ConfigurationError(f"expires is 0.001 to {MAX_EXPIRES // 1000} seconds, not {self.expires}")
         if twice := self._own_arguments.keys() & self.arguments.keys():
             raise ConfigurationError(f"the arguments of {self.name} repeat an option: {', '.join(sorted(twice))}")
         if self.existing and self.declare_arguments:

@@ -273,7 +273,7 @@ class Subscription:
         """Bind the queue, now and in later epochs. Messages in transit are not affected.
 
         The binding is added before the broker answers, so that an epoch that begins meanwhile also binds the queue. If
-        this method raises an exception, the binding is removed again, but not those that were added meanwhile.
+        this method raises an exception, only this binding is removed. Other tasks may have added bindings meanwhile.
 
         Raises:
             BrokerRefused: Raised when the broker refuses the binding.

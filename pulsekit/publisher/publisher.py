@@ -355,7 +355,8 @@ class Publisher:
             The receipts of the messages that had no outcome in time.
         """
         receipts = await self._sender.close(timeout)
-        for feeding in list(self._feeding):  # the caller has not finished, and may never finish, the iteration
+        # The caller has not finished these iterations, and may never finish them. A source may close its publisher.
+        for feeding in self._feeding - {asyncio.current_task()}:
             await end_task(feeding)
         return receipts
 

@@ -570,12 +570,20 @@ async def test_leaving_the_block_ends_the_source_of_an_unfinished_iteration(
             _ = [receipt async for receipt in receipts]
 
 
-async def test_leaving_the_block_accepts_no_more_messages_of_another_task(user: PulseUser, exchange: str) -> None:
+@pytest.mark.parametrize("endless", [True, False])
+async def test_leaving_the_block_ends_the_iteration_of_another_task(
+    user: PulseUser, exchange: str, endless: bool
+) -> None:
     outcomes = set()
     begun = asyncio.Event()
 
+    async def waiting() -> AsyncIterator[tuple[Any, str]]:
+        yield {}, KEY
+        await asyncio.Event().wait()
+
     async def iterate(publisher: pulsekit.Publisher) -> None:
-        async for receipt in publisher.publish_many(({}, KEY) for _ in iter(int, 1)):  # without an end
+        source = (({}, KEY) for _ in iter(int, 1)) if endless else waiting()
+        async for receipt in publisher.publish_many(source):
             outcomes.add(receipt.outcome)
             begun.set()
 
@@ -588,23 +596,15 @@ async def test_leaving_the_block_accepts_no_more_messages_of_another_task(user: 
     assert outcomes == {Outcome.CONFIRMED}
 
 
-async def test_leaving_the_block_ends_the_iteration_of_another_task(user: PulseUser, exchange: str) -> None:
-    first = asyncio.Event()
+async def test_a_source_can_close_its_publisher(pulse: pulsekit.Pulse, exchange: str) -> None:
+    publisher = pulse.publisher(exchange)
 
     async def source() -> AsyncIterator[tuple[Any, str]]:
         yield {}, KEY
-        await asyncio.Event().wait()
-
-    async def iterate(publisher: pulsekit.Publisher) -> None:
-        async for _ in publisher.publish_many(source()):
-            first.set()
+        await publisher.close()
 
     async with asyncio.timeout(20):
-        async with pulsekit.connect(user.url) as pulse:
-            iterating = asyncio.ensure_future(iterate(pulse.publisher(exchange)))
-            await first.wait()
-        with pytest.raises(pulsekit.NotOpen):
-            await iterating
+        assert [receipt.outcome async for receipt in publisher.publish_many(source())] == [Outcome.CONFIRMED]
 
 
 async def test_closing_returns_messages_without_an_outcome(user: PulseUser, exchange: str) -> None:

@@ -138,7 +138,7 @@ class PrivateNode(RabbitMQ):
                 # On a busy machine the node is slow to answer; nothing was evaluated.
                 if "failed to connect to node" not in str(error) or not self.is_up or time.monotonic() > deadline:
                     raise
-                time.sleep(0.2)
+                time.sleep(0.2)  # between two attempts: no event reports that the node accepts connections
         if not answer.startswith("{ok, "):
             raise RuntimeError(f"{answer}\nto: {erlang}")
         return answer.removeprefix("{ok, ").removesuffix("}")

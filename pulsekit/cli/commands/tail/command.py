@@ -61,7 +61,6 @@ pulsekit tail exchange/me/v1/jobs --queue lunch --keep 2h
 """
 
 _KEEP = 3600.0  # seconds
-_LONGEST = 10 * 365 * 24 * 3600.0  # seconds that RabbitMQ accepts for x-expires: ten years
 
 
 def command(
@@ -242,13 +241,14 @@ def _store(
 ) -> Store | None:
     from pulsekit.bindings.names import check_queue, queue_name
     from pulsekit.cli.commands.tail.session import Store
+    from pulsekit.consumer.queue import MAX_EXPIRES
 
     if queue is None:
         return None
     name = check_queue(queue, pulse.user) if queue.startswith("queue/") else queue_name(pulse.user, queue)
     keep = keep or _KEEP
-    if not 0.001 <= keep <= _LONGEST:
-        raise ConfigurationError(f"--keep: a broker keeps a queue from 1ms to {_LONGEST / 3600:.0f}h")
+    if not 1 <= keep * 1000 <= MAX_EXPIRES:
+        raise ConfigurationError(f"--keep: a broker keeps a queue from 1ms to {MAX_EXPIRES / 3_600_000:.0f}h")
     return Store(name, keep, None if queue_type is None else queue_type.value, resume)
 
 
