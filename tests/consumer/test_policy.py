@@ -587,7 +587,7 @@ async def test_a_block_during_concurrent_calls_is_reported_once(caplog: pytest.L
             if blocks:
                 time.sleep(0.5)  # the fault under test: a blocked event loop
             while looks < 4:  # both timers, twice
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # no event reports that a timer has fired
             watchdog.running -= 1
 
     watchdog = Watchdog(heartbeat)
