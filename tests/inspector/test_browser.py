@@ -347,6 +347,40 @@ async def test_everything_can_be_done_with_the_keyboard(opener: Opener, pulse: p
 
 
 @ONE_BROKER
+async def test_the_list_follows_the_newest_row_until_it_is_scrolled_up(
+    opener: Opener, pulse: pulsekit.Pulse, exchange: str
+) -> None:
+    await pulse.create_exchange(exchange)
+    async with LiveSource(pulse, [Binding(exchange, "#")]) as source, Served(source) as served:
+        page = await opener.open(served.address)
+        await send(pulse, exchange, numbered(0, 100))
+        await page.locator("#row-100").wait_for()
+        # Between a scrolling of the list and the event of this scrolling, the list gets lower, as for one more binding.
+        await page.evaluate("""{
+            const [list, rows] = [document.getElementById("list"), document.getElementById("rows")];
+            const shrink = (_, observer) => {
+                observer.disconnect();
+                list.style.height = `${list.clientHeight - 90}px`;
+            };
+            new MutationObserver(shrink).observe(rows, { attributes: true, attributeFilter: ["style"] });
+        }""")
+        await send(pulse, exchange, numbered(100, 101))
+        await page.locator("#row-101").wait_for()
+        await send(pulse, exchange, numbered(101, 120))
+        await page.locator("#row-120").wait_for()
+        await page.locator("#list").hover()
+        await page.mouse.wheel(0, -600)
+        await page.locator("#row-120").wait_for(state="detached")
+        await send(pulse, exchange, numbered(120, 121))
+        await rows_shown(page, 121)
+        assert await page.locator("#row-121").count() == 0
+        await page.mouse.wheel(0, 6000)
+        await page.locator("#row-121").wait_for()
+        await send(pulse, exchange, numbered(121, 140))
+        await page.locator("#row-140").wait_for()
+
+
+@ONE_BROKER
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_axe_finds_no_violation_and_nothing_is_cut_at_any_width(
     opener: Opener, pulse: pulsekit.Pulse, exchange: str, scheme: Any

@@ -18,10 +18,8 @@ export class List {
     this.onSelect = onSelect;
     this.waiting = false;
     this.follows = true;
-    this.box.addEventListener("scroll", () => {
-      this.follows = this.box.scrollTop + this.box.clientHeight >= this.field.clientHeight - this.height;
-      this.draw();
-    });
+    this.top = 0; // where the list was scrolled to when it was last looked at
+    this.box.addEventListener("scroll", () => this.onScroll());
     this.box.addEventListener("keydown", (event) => this.onKey(event));
     new ResizeObserver(() => this.draw()).observe(this.box);
   }
@@ -103,6 +101,15 @@ export class List {
     this.follows = event.key === "End" || this.index(this.selected) === this.rows.length - 1;
   }
 
+  /** Follow the newest row at the end, and stop if the user scrolls up. A box that gets lower is no reason to stop. */
+  onScroll() {
+    const { scrollTop, clientHeight } = this.box;
+    const atEnd = scrollTop + clientHeight >= this.field.clientHeight - this.height;
+    this.follows = atEnd || (this.follows && scrollTop >= this.top);
+    this.top = scrollTop;
+    this.draw();
+  }
+
   draw() {
     if (this.waiting) return;
     this.waiting = true;
@@ -116,6 +123,7 @@ export class List {
     const height = this.height;
     this.field.style.height = `${this.rows.length * height}px`;
     if (this.follows) this.box.scrollTop = this.rows.length * height;
+    this.top = this.box.scrollTop;
     const from = Math.max(0, Math.floor(this.box.scrollTop / height) - MARGIN);
     const to = Math.min(this.rows.length, Math.ceil((this.box.scrollTop + this.box.clientHeight) / height) + MARGIN);
     const visible = new Set(this.rows.slice(from, to).map((row) => row.n));
