@@ -101,7 +101,7 @@ class Linter:
         """
         if not isinstance(job, dict):
             return ()
-        reading = Reading(job, context.routing_key or key, size, context)
+        reading = Reading(job, key if context.routing_key is None else context.routing_key, size, context)
         found: list[Finding] = []
         for rule, check in self._checks:
             if breaches := check(reading):

@@ -256,6 +256,7 @@ def test_a_project_must_be_active_if_the_repositories_are_known() -> None:
         ("mozilla-central.staging", Rule.DESTINATION_PROJECT, False),
         ("mozilla-central", Rule.ANY_PROJECT, True),
         ("staging.try", Rule.ANY_PROJECT, False),
+        ("", None, False),
     ],
 )
 def test_a_key_follows_the_registered_rule(key: str, rule: Rule | None, follows: bool) -> None:
