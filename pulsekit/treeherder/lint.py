@@ -99,6 +99,17 @@ class Linter:
             size: an upper limit of the size of the message in bytes. With it, most jobs need not be encoded.
             context: the properties of the message and of the Treeherder instance. Its routing key replaces `key`.
         """
+        return self.compare(job, self.check(job, key, size=size, context=context))
+
+    def check(
+        self,
+        job: Any,
+        key: str | None = None,
+        *,
+        size: int | None = None,
+        context: Context = NOTHING,
+    ) -> tuple[Finding, ...]:
+        """Return the findings of `lint` that do not depend on other jobs."""
         if not isinstance(job, dict):
             return ()
         reading = Reading(job, key if context.routing_key is None else context.routing_key, size, context)
@@ -106,15 +117,22 @@ class Linter:
         for rule, check in self._checks:
             if breaches := check(reading):
                 found += [make_finding(rule, *breach) for breach in breaches]
-        if message := self.went_back(reading.text("taskId"), reading.state):
-            found.append(make_finding(_BACKWARDS, "/state", message))
         if len(found) > 1:
             found.sort(key=_rank)
         return tuple(found)
 
+    def compare(self, job: Any, found: tuple[Finding, ...]) -> tuple[Finding, ...]:
+        """Record the state of a job. If it breaks the rule for states, add this to its other findings."""
+        task_id, state = (job.get("taskId"), job.get("state")) if isinstance(job, dict) else (None, None)
+        if not isinstance(task_id, str) or not isinstance(state, str):
+            return found
+        if message := self.went_back(task_id, state):
+            return tuple(sorted((*found, make_finding(_BACKWARDS, "/state", message)), key=_rank))
+        return found
+
     def went_back(self, task_id: str, name: str) -> str:
         """Record the state of a job, and return the message of the rule if the job has already had a later state."""
-        if not self._compares or not task_id or not name:
+        if not self._compares or not task_id or name not in STATES:
             return ""
         state = STATES.index(name)
         before = self._reached.get(task_id, -1)

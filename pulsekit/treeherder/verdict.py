@@ -194,12 +194,12 @@ class Judge:
                 problems, refused = (Problem("", "json", str(error)),), True
         revision = _revision(payload) if problems else TODAY
         if revision.startswith(TODAY):  # the rules apply only to jobs
-            findings += self._linter.lint(payload, size=size, context=context)
+            findings += self._linter.check(payload, size=size, context=context)
         outcome: TreeherderOutcome = "stored"
         if refused or (findings and findings[0].severity is Severity.DROPPED):
-            outcome = "dropped"
-        elif findings and any(one.rule == "state-backwards" for one in findings):
-            outcome = "ignored"
+            outcome = "dropped"  # so this state does not count for later messages
+        elif (compared := self._linter.compare(payload, findings)) != findings:
+            findings, outcome = compared, "ignored"
         assumed = outcome == "stored"
         return Verdict(
             outcome,

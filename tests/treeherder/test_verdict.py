@@ -277,6 +277,16 @@ def test_a_state_that_goes_backwards_is_ignored() -> None:
     assert several.judge(running).outcome == judge(running).outcome == "stored"
 
 
+def test_the_state_of_a_dropped_job_does_not_count() -> None:
+    several = Judge()
+    without_owner = {name: value for name, value in COMPLETED.items() if name != "owner"}
+    dropped = [without_owner, COMPLETED | {"jobKind": "x"}, message(content_type="text/plain")]
+    running = COMPLETED | {"state": "running"}
+    assert [several.judge(job).outcome for job in (*dropped, running)] == [*["dropped"] * 3, "stored"]
+    assert several.judge(COMPLETED).outcome == "stored"
+    assert "state-backwards" not in {one.rule for one in several.judge(running | {"jobKind": "x"}).findings}
+
+
 def test_a_job_that_cannot_be_encoded_is_dropped() -> None:
     verdict = judge(COMPLETED | {"retryId": 10**5000})
     assert (verdict.outcome, [one.rule for one in verdict.problems]) == ("dropped", ["json"])
