@@ -165,7 +165,9 @@ class Job:
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> Self:
-        """Return the job of a payload that Treeherder accepts. Times without a time zone are UTC.
+        """Return the job of a payload that Treeherder accepts.
+
+        Times are read as by Treeherder: without a time zone, they are UTC, and missing parts of a date are those of today.
 
         Args:
             payload: plain JSON, for example `message.payload`.
@@ -279,12 +281,12 @@ def _without_none(value: Machine | Log) -> dict[str, Any]:
 
 
 def _read_time(key: str, text: str) -> datetime:
+    moment = read_time(text)
+    if moment is None:
+        raise InvalidPayload([Problem(f"/{key}", "format", f"{text!r:.60} is not a time")])
     try:
-        time = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)  # with the fraction and the time zone, which a moment lacks
     except ValueError:
-        moment = read_time(text)
-        if moment is None or not moment.complete:
-            raise InvalidPayload([Problem(f"/{key}", "format", f"{text!r:.60} is not a time")]) from None
         return datetime.fromtimestamp(moment.seconds, UTC)
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 

@@ -109,6 +109,8 @@ def test_a_time_without_a_zone_is_an_error_but_utc_in_payloads() -> None:
     [
         ({"state": "done"}, "/state"),
         ({"timeStarted": "soon"}, "/timeStarted: 'soon' is not a time"),
+        ({"timeStarted": "2026-W48-1"}, "/timeStarted: '2026-W48-1' is not a time"),
+        ({"timeStarted": "0001-01-01T00:00:00+10:00"}, "is not a time"),
         ({"owner": None}, "owner"),
     ],
 )
@@ -116,6 +118,17 @@ def test_a_payload_that_treeherder_drops_is_not_a_job(change: dict[str, Any], wo
     payload = {name: value for name, value in {**JOB.payload(), **change}.items() if value is not None}
     with pytest.raises(pulsekit.InvalidPayload, match=words):
         Job.from_payload(payload)
+
+
+@pytest.mark.parametrize("text", ["10:00", "Monday", "2025", "-1", "Nov 2026", "20261123T180000Z"])
+def test_a_time_that_treeherder_completes_is_read_as_it_does(text: str) -> None:
+    payload = JOB.payload() | {"timeScheduled": text}
+    assert preview_job(Job.from_payload(payload).payload()) == preview_job(payload)
+
+
+def test_a_time_keeps_its_fraction_and_zone() -> None:
+    payload = JOB.payload() | {"timeScheduled": "2026-11-23T18:00:00.500000+02:00"}
+    assert Job.from_payload(payload).payload() == payload
 
 
 @pytest.mark.parametrize("name", ["labels", "coalesced"])
