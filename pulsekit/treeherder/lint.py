@@ -22,6 +22,7 @@ __all__ = ["RULES_BY_NAME", "Finding", "Linter", "lint_job", "make_finding"]
 RULES_BY_NAME = {rule.name: rule for rule in RULES}
 _ORDER = list(RULES_BY_NAME)
 _BACKWARDS = RULES_BY_NAME["state-backwards"]  # the only rule that needs more than one job
+_LAST = STATES.index("completed")
 _REMEMBERED = 50_000  # jobs whose states are compared, at least; twice as many need 20 MB
 
 
@@ -131,7 +132,10 @@ class Linter:
         return found
 
     def went_back(self, task_id: str, name: str) -> str:
-        """Record the state of a job, and return the message of the rule if the job has already had a later state."""
+        """Record the state of a job, and return the message of the rule if Treeherder ignores the state.
+
+        Treeherder ignores a state that is earlier than one the job has had, and each state after `completed`.
+        """
         if not self._compares or not task_id or name not in STATES:
             return ""
         state = STATES.index(name)
@@ -141,7 +145,7 @@ class Linter:
         self._reached[task_id] = max(state, before)
         if len(self._reached) >= _REMEMBERED:
             self._reached, self._reached_before = {}, self._reached
-        if state >= before:
+        if before < state or before == state != _LAST:
             return ""
         return f"{brief(name)} follows {brief(STATES[before])} of the same taskId"
 

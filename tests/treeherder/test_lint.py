@@ -204,13 +204,14 @@ def states(*names: str, one: Linter) -> list[tuple[str, ...]]:
     ("names", "backwards"),
     [
         (["pending", "running", "completed"], []),
-        (["pending", "completed", "completed"], []),
+        (["pending", "pending", "running", "running"], []),
+        (["pending", "completed", "completed"], [2]),
         (["completed", "running"], [1]),
         (["running", "pending", "running"], [1]),
-        (["completed", "pending", "running", "completed"], [1, 2]),
+        (["completed", "pending", "running", "completed"], [1, 2, 3]),
     ],
 )
-def test_states_go_forwards_among_the_jobs_of_a_file(names: list[str], backwards: list[int]) -> None:
+def test_states_go_forwards_and_completed_is_final(names: list[str], backwards: list[int]) -> None:
     found = states(*names, one=Linter())
     assert [number for number, rules in enumerate(found) if rules] == backwards
     assert {rule for rules in found for rule in rules} <= {"state-backwards"}

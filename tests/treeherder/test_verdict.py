@@ -264,14 +264,15 @@ def test_a_key_follows_the_registered_rule(key: str, rule: Rule | None, follows:
     assert ("key-mismatch" not in {one.rule for one in found}) is follows
 
 
-def test_a_state_that_goes_backwards_is_ignored() -> None:
+def test_a_state_that_goes_backwards_or_follows_completed_is_ignored() -> None:
     several = Judge()
     running = COMPLETED | {"state": "running"}
-    assert [several.judge(job).outcome for job in (running, COMPLETED, running, COMPLETED)] == [
+    assert [several.judge(job).outcome for job in (running, running, COMPLETED, running, COMPLETED | {"result": "fail"})] == [
+        "stored",
         "stored",
         "stored",
         "ignored",
-        "stored",
+        "ignored",
     ]
     several.begin()
     assert several.judge(running).outcome == judge(running).outcome == "stored"
