@@ -40,6 +40,8 @@ _ASSIGNMENT = re.compile(r"^[A-Z][A-Z0-9_]*[ \t]*=", re.MULTILINE)
 _NAMED = ("exchange", "name")  # a dict with one of these keys can be a registration
 THREE_VARIABLES = ("PULSE_JOB_EXCHANGES", "PULSE_JOB_DESTINATIONS", "PULSE_JOB_PROJECTS")  # of 2018
 ONE_VARIABLE = ("PULSE_DATA_INGESTION_SOURCES", "PULSE_JOB_SOURCES")
+# A value and the comment after it, as in a shell. A `#` without text can be a key.
+_COMMENT = re.compile(r"""((?:'[^']*'|"(?:\\.|[^"\\])*"|[^'"])*?)[ \t]#[ \t].*""")
 _VARIABLE = re.compile(r"(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=[ \t]*(.*)")
 _LITERALS = "texts, lists and dicts"
 _MOST_PYTHON = 1 << 19  # characters; parsing more takes seconds
@@ -170,7 +172,8 @@ def variables(text: str) -> dict[str, tuple[str, int]]:
         if match is None and line and not line.startswith("#"):
             return {}
         if match is not None and match[1] in {*THREE_VARIABLES, *ONE_VARIABLE}:
-            found[match[1]] = (match[2].strip(), number)
+            value = _COMMENT.fullmatch(match[2])
+            found[match[1]] = ((value[1] if value else match[2]).strip(), number)
         others += match is not None and match[1] not in THREE_VARIABLES
     return found if others != 1 or len(found) > 1 else {}
 
@@ -188,8 +191,8 @@ def from_variables(values: dict[str, Any]) -> list[dict[str, Any]] | None:
     named: list[list[str]] = []
     for name in THREE_VARIABLES:
         value = values.get(name) or ""
-        if isinstance(value, list | tuple | dict):
-            raise InvalidRegistration(f"{name}: {value!r:.40} is not text; write names with commas between them")
+        if isinstance(value, list | tuple | dict) or str(value).startswith("["):
+            raise InvalidRegistration(f"{name}: {value!s:.40} is not text; write names with commas between them")
         named.append([part.strip() for part in str(value).split(",") if part.strip()])
         if not named[-1]:
             raise InvalidRegistration(f"{name} is missing: the variables {', '.join(THREE_VARIABLES)} belong together")

@@ -167,7 +167,7 @@ class Job:
     def from_payload(cls, payload: Mapping[str, Any]) -> Self:
         """Return the job of a payload that Treeherder accepts.
 
-        Times are read as by Treeherder: without a time zone, they are UTC, and missing parts of a date are those of today.
+        Times are read as by Treeherder: without a time zone, in UTC; missing parts of a date are those of today.
 
         Args:
             payload: plain JSON, for example `message.payload`.

@@ -303,10 +303,20 @@ def test_a_comma_at_the_end_of_a_variable_of_2018_adds_no_name() -> None:
     assert bound(text) == ["exchange/a/x:th.try", "exchange/a/x:th.autoland"]
 
 
-def test_a_list_in_a_variable_of_2018_is_refused() -> None:
-    text = "PULSE_JOB_EXCHANGES: exchange/a/x\nPULSE_JOB_DESTINATIONS: [th, other]\nPULSE_JOB_PROJECTS: try\n"
+@pytest.mark.parametrize("sign", [":", "="])
+def test_a_list_in_a_variable_of_2018_is_refused(sign: str) -> None:
+    text = (
+        f"PULSE_JOB_EXCHANGES{sign} exchange/a/x\nPULSE_JOB_DESTINATIONS{sign} ['th']\nPULSE_JOB_PROJECTS{sign} try\n"
+    )
     with pytest.raises(InvalidRegistration, match=r"PULSE_JOB_DESTINATIONS: .* write names with commas between them"):
-        bound(text)
+        bound(text.replace(":", sign))
+
+
+def test_a_comment_after_a_variable_is_no_part_of_its_value() -> None:
+    text = "PULSE_JOB_EXCHANGES=exchange/a/x # ours\nPULSE_JOB_PROJECTS='try, #' # all\nPULSE_JOB_DESTINATIONS=#\n"
+    assert bound(text) == ["exchange/a/x:#.try", "exchange/a/x:#.#"]
+    listed = f'[{{"exchange": "{JOBS}", "destinations": ["#"], "projects": ["a # b"]}}]'
+    assert bound(f"A=1\nPULSE_DATA_INGESTION_SOURCES='{listed}' # ours\n") == [f"{JOBS}:#.a # b"]
 
 
 def test_one_of_the_three_variables_without_the_others_is_an_error() -> None:
