@@ -6,6 +6,7 @@
 The forms, each with the fields that only it has:
 
 - `mozillapulse`: the envelope `{"payload": …, "_meta": …}` around a job (mozillapulse 1.3, `messages/base.py`);
+- `envelope`: any other object around a job or a list of jobs, such as `{"data": {"taskId", "display", …}}`;
 - `rest`: a list or object of Treeherder's former REST API, `{"project", "revision", "job": {"job_guid", …}}`, and the
   form in which Treeherder stores jobs;
 - `registration`: what `pulsekit bindings` reads, alone or in a `pulsekit.yml`;
@@ -22,6 +23,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pulsekit._documents.suggestions import brief
+from pulsekit._documents.values import pointer_token
 from pulsekit.errors import Problem
 from pulsekit.schemas.fixes import remove
 from pulsekit.schemas.names import FORMER, TODAY
@@ -32,14 +35,17 @@ if TYPE_CHECKING:
 
 __all__ = ["explained", "revision_of"]
 
-_ENVELOPE, _REST, _REGISTRATION, _2015, _2016 = (
+_MOZILLAPULSE, _ENVELOPE, _REST, _REGISTRATION, _2015, _2016 = (
     "mozillapulse",
+    "envelope",
     "rest",
     "registration",
     "pulse-job-2015",
     "pulse-job-2016",
 )
 _WHEN = {_2015: "in 2015", _2016: "from 2016 to 2019", FORMER: "until April 2026"}
+
+_OF_JOBS = frozenset({"taskId", "display"})
 
 # For each field of the REST API, its replacement.
 _OUTER = {
@@ -87,11 +93,13 @@ _OLD_FIELD = re.compile(
 
 def revision_of(payload: Any) -> str:
     """Return the name of the form of a payload, or an empty text if it is not a job."""
-    if _is_envelope(payload):
+    if _is_mozillapulse(payload):
+        return _MOZILLAPULSE
+    if _job_within(payload):
         return _ENVELOPE
     if _rest_jobs(payload):
         return _REST
-    if not isinstance(payload, dict) or payload.keys().isdisjoint({"taskId", "display"}):
+    if not isinstance(payload, dict) or _OF_JOBS.isdisjoint(payload):
         return _REGISTRATION if _is_registration(payload) else ""
     origin = payload.get("origin")
     if isinstance(origin, dict) and not origin.keys().isdisjoint({"revision_hash", "projectName"}):
@@ -105,16 +113,13 @@ def revision_of(payload: Any) -> str:
 def explained(payload: Any, problems: Sequence[Problem]) -> list[Problem]:
     """Return the problems of an invalid job. One problem names an older form and replaces the problems of that form."""
     revision = revision_of(payload)
-    if revision == _ENVELOPE:
-        return [
-            Problem(
-                "",
-                "revision",
-                "is an envelope of mozillapulse: Treeherder finds no job outside of it, and drops the message",
-                hint='publish the object in "payload" alone',
-                suggestion={"op": "move", "from": "/payload", "path": ""},
-            )
-        ]
+    if revision in {_MOZILLAPULSE, _ENVELOPE}:
+        name, of = ("payload", " of mozillapulse") if revision == _MOZILLAPULSE else (_job_within(payload), "")
+        message = f"is an envelope{of}: Treeherder finds no job outside of it, and drops the message"
+        hint = f"publish {'each' if isinstance(payload[name], list) else 'the'} object in {brief(name)} alone"
+        move = {"op": "move", "from": f"/{pointer_token(name)}", "path": ""}
+        alone = move if isinstance(payload[name], dict) else None
+        return [Problem("", "revision", message, hint=hint, suggestion=alone)]
     if revision == _REST:
         return [_rest(payload)]
     if revision == _REGISTRATION:
@@ -192,10 +197,22 @@ def _rest(payload: Any) -> Problem:
     )
 
 
-def _is_envelope(payload: Any) -> bool:
-    if not isinstance(payload, dict) or "taskId" in payload or not isinstance(inner := payload.get("payload"), dict):
+def _is_mozillapulse(payload: Any) -> bool:
+    if not isinstance(payload, dict) or "taskId" in payload or "payload" not in payload:
         return False
-    return isinstance(payload.get("_meta"), dict) or isinstance(inner.get("_meta"), dict)
+    inner = payload["payload"]
+    return isinstance(payload.get("_meta"), dict) or (isinstance(inner, dict) and isinstance(inner.get("_meta"), dict))
+
+
+def _job_within(payload: Any) -> str:
+    """Return the first property of an object without the fields of a job that is a job or a list of jobs, or ""."""
+    if not isinstance(payload, dict) or not _OF_JOBS.isdisjoint(payload):
+        return ""
+    for name, value in payload.items():
+        inner = value[0] if isinstance(value, list) and value else value
+        if isinstance(inner, dict) and inner.keys() >= _OF_JOBS:
+            return str(name)
+    return ""
 
 
 def _is_registration(payload: Any) -> bool:
