@@ -176,11 +176,17 @@ class KnownLayouts:
         if known is None:
             return None
         words = words_of(pattern)
-        fields = known.fields if known.separator == "." else (KeyField("key", "", many=True),)
+        fields, keys = known.fields, f"keys are {known.layout}"
+        if known.separator != ".":
+            fields = (KeyField("key", "", many=True),)
+            if {"*", "#"}.isdisjoint(words) and words and known.read_key(pattern) is None:
+                return f"can never match: it does not have the form {known.layout}", keys
+        if known.routes:
+            keys += f", and CC keys are {ROUTE}.<{ROUTE}>…"
         route = (KeyField(ROUTE, "", constant=ROUTE), KeyField("route", "", many=True))
         if _can_match(words, fields) or (known.routes and _can_match(words, route)):
             return None
-        return _reason(words, fields, word_limit(pattern)), f"keys are {known.layout}"
+        return _reason(words, fields, word_limit(pattern)), keys
 
 
 def _can_match(words: Sequence[str], fields: Sequence[KeyField]) -> bool:

@@ -132,12 +132,19 @@ def test_the_number_of_bindings_has_a_limit() -> None:
         ("exchange/taskcluster-github/v1/push", "#.moz illa.y", "no key has these words after its '#'"),
         ("exchange/taskcluster-github/v1/push", "route.a", "it has 2 words, and a key has 3"),
         ("exchange/hgpushes/v1", "", "it has 0 words, and a key has 1 or more"),
+        ("exchange/github-webhooks/v1", "mozilla.treeherder.push", "does not have the form <organization>/"),
     ],
 )
 def test_a_pattern_that_no_key_matches_is_reported_with_the_reason(exchange: str, written: str, reason: str) -> None:
     found = KnownLayouts().mismatch(exchange, written)
     assert found
     assert reason in found[0]
+
+
+def test_a_pattern_for_a_route_without_its_first_word_names_the_form_of_cc_keys() -> None:
+    found = KnownLayouts().mismatch(FAILED, "index.gecko.v2.#")
+    assert found
+    assert found[1].endswith("and CC keys are route.<route>…")
 
 
 @pytest.mark.parametrize(
@@ -158,6 +165,8 @@ def test_a_pattern_that_no_key_matches_is_reported_with_the_reason(exchange: str
         ("exchange/hgpushes/v1", "try"),
         ("exchange/hgpushes/v1", "releases/a.b"),
         ("exchange/github-webhooks/v1", "mozilla/treeherder/push"),
+        ("exchange/github-webhooks/v1", "mozilla/a.b/push"),
+        ("exchange/github-webhooks/v1", "mozilla/servo.*"),
         ("exchange/taskcluster-auth/v1/role-created", "_"),
         ("exchange/me/v1/jobs", "anything.at.all"),
     ],
