@@ -28,7 +28,7 @@ from pulsekit._documents.values import pointer_token
 from pulsekit.errors import Problem
 from pulsekit.schemas.fixes import remove
 from pulsekit.schemas.names import FORMER, TODAY
-from pulsekit.schemas.revisions import migrate
+from pulsekit.schemas.revisions import OLD_ORIGIN, contested, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,10 +104,9 @@ def revision_of(payload: Any) -> str:
     origin = payload.get("origin")
     if isinstance(origin, dict) and not origin.keys().isdisjoint({"revision_hash", "projectName"}):
         return _2015
-    of_origin = [change.field.startswith("origin.") for change in migrate(payload)[1]]
-    if not any(of_origin):
+    if not isinstance(origin, dict) or OLD_ORIGIN.isdisjoint(origin):
         return TODAY  # `extra` alone does not identify an older job, in which `origin` had a kind
-    return FORMER if all(of_origin) else _2016
+    return FORMER if all(change.field.startswith("origin.") for change in migrate(payload)[1]) else _2016
 
 
 def explained(payload: Any, problems: Sequence[Problem]) -> list[Problem]:
@@ -136,7 +135,10 @@ def _former(job: dict[str, Any], revision: str) -> Problem:
     words = [str(change) for change in changes]
     does = "; `pulsekit validate --migrate` does"
     suggestion: Mapping[str, Any] | None = None
-    if "revision_hash" in job["origin"]:
+    if names := contested(job["origin"]):
+        words.append(f"origin.{' and origin.'.join(names)} → the one of them that is meant")
+        does += " the rest"
+    elif "revision_hash" in job["origin"]:
         words.append("origin.revision_hash → origin.revision, which is another hash: that of the changeset")
         does = ""
     elif all(change.field.startswith("origin.") for change in changes):

@@ -12,11 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Change", "migrate"]
+__all__ = ["OLD_ORIGIN", "Change", "contested", "migrate"]
 
 _NUMBERS = ("pushLogID", "pullRequestID")
 _RENAMED = {"projectName": "project", **dict.fromkeys(_NUMBERS, "id")}
 _GONE = ("kind", "owner")
+OLD_ORIGIN = frozenset({*_NUMBERS, *_GONE})  # fields of `origin` until April 2026
 _GONE_OF_LOGS = ("steps", "errorsTruncated")
 
 
@@ -62,11 +63,19 @@ def migrate(job: Any) -> tuple[Any, tuple[Change, ...]]:
 
 
 def _changes_of_origin(origin: dict[str, Any]) -> list[Change]:
-    renamed = [name for name in _RENAMED if name in origin]
-    if len({_RENAMED[name] for name in renamed} - origin.keys()) < len(renamed):
-        return []  # which of two values is meant is not known
+    if contested(origin):
+        return []
     gone = [Change(f"origin.{name}", None) for name in _GONE if name in origin]
-    return gone + [Change(f"origin.{name}", f"origin.{_RENAMED[name]}") for name in renamed]
+    return gone + [Change(f"origin.{name}", f"origin.{now}") for name, now in _RENAMED.items() if name in origin]
+
+
+def contested(origin: dict[str, Any]) -> list[str]:
+    """Return fields of `origin` that have the same name today, so that it is unknown which value is meant."""
+    for now in sorted({*_RENAMED.values()} & {_RENAMED.get(name, name) for name in origin}):
+        names = [name for name in origin if _RENAMED.get(name, name) == now]
+        if len(names) > 1:
+            return names
+    return []
 
 
 def _without(value: Any, names: tuple[str, ...]) -> Any:

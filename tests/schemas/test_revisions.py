@@ -110,6 +110,8 @@ NEEDS_HASH = deepcopy(JOBS[0]) | {"origin": {"kind": "hg.mozilla.org", "project"
         (former(kind="github.com", projectName="x"), "pulse-job-2015", ["/origin"], ["in 2015"]),
         (ENVELOPE, "mozillapulse", [""], ["envelope of mozillapulse", "drops the message"]),
         ({"payload": {"_meta": {}, "heads": []}}, "mozillapulse", [""], ["envelope of mozillapulse"]),
+        (former(kind="hg.mozilla.org", pushLogID=1, id=2), FORMER, ["/origin"], ["origin.pushLogID and origin.id →"]),
+        (former(pushLogID=1, pullRequestID=1), FORMER, ["/origin"], ["until April 2026", "the one of them that is"]),
         ({"payload": [JOBS[0]], "_meta": {}}, "mozillapulse", [""], ['each object in "payload"']),
         ({"id": "1", "data": JOBS[0]}, "envelope", [""], ["is an envelope:", 'the object in "data"']),
         ({"jobs": JOBS[:2]}, "envelope", [""], ["drops the message", 'each object in "jobs"']),
@@ -130,8 +132,11 @@ def test_an_older_form_is_explained_in_one_problem(
     assert all(word in str(problems[0]) for word in words)
 
 
-def test_no_suggestion_replaces_one_hash_by_another() -> None:
-    for problem in load_schema(TODAY).problems(NEEDS_HASH):
+@pytest.mark.parametrize(
+    "job", [NEEDS_HASH, former(pushLogID=1, pullRequestID=2), former(kind="github.com", projectName="x")]
+)
+def test_no_suggestion_replaces_one_hash_by_another_or_drops_a_number(job: dict[str, Any]) -> None:
+    for problem in load_schema(TODAY).problems(job):
         assert problem.suggestion is None
         assert "meant to be" not in problem.hint
 
