@@ -10,7 +10,7 @@ The forms, each with the fields that only it has:
 - `rest`: a list or object of Treeherder's former REST API, `{"project", "revision", "job": {"job_guid", …}}`, and the
   form in which Treeherder stores jobs;
 - `registration`: what `pulsekit bindings` reads, alone or in a `pulsekit.yml`;
-- `pulse-job-2015`: `revision_hash` or `projectName` in `origin`;
+- `pulse-job-2015`: `jobGuid` instead of `taskId`; or `revision_hash` or `projectName` in `origin`;
 - `pulse-job-2016`, until 2019: `extra`, and `steps` or `errorsTruncated` in a log;
 - `pulse-job-2020`, until April 2026: `kind` and the names of numbers in `origin`.
 
@@ -47,6 +47,15 @@ _WHEN = {_2015: "in 2015", _2016: "from 2016 to 2019", FORMER: "until April 2026
 
 _OF_JOBS = frozenset({"taskId", "display"})
 
+# For each field of the first form of 2015, its replacement.
+_FIRST = {
+    "jobGuid": "taskId",
+    "status": "state, and result of a completed job",
+    "who": "owner",
+    "optionCollection": "labels",
+    "machine": "buildMachine and runMachine",
+    "artifacts": "jobInfo",
+}
 # For each field of the REST API, its replacement.
 _OUTER = {
     "project": "origin.project",
@@ -99,6 +108,8 @@ def revision_of(payload: Any) -> str:
         return _ENVELOPE
     if _rest_jobs(payload):
         return _REST
+    if _is_first(payload):
+        return _2015
     if not isinstance(payload, dict) or _OF_JOBS.isdisjoint(payload):
         return _REGISTRATION if _is_registration(payload) else ""
     origin = payload.get("origin")
@@ -121,6 +132,9 @@ def explained(payload: Any, problems: Sequence[Problem]) -> list[Problem]:
         return [Problem("", "revision", message, hint=hint, suggestion=alone)]
     if revision == _REST:
         return [_rest(payload)]
+    if _is_first(payload):
+        words = [f"{name} → {now}" for name, now in _FIRST.items() if name in payload]
+        return [_older(revision, [*words, *map(str, migrate(payload)[1])])]
     if revision == _REGISTRATION:
         hint = "'pulsekit bindings FILE --lint' checks registrations"
         return [Problem("", "registration", "is a registration, not a job", hint=hint)]
@@ -143,6 +157,10 @@ def _former(job: dict[str, Any], revision: str) -> Problem:
         does = ""
     elif all(change.field.startswith("origin.") for change in changes):
         suggestion = {"op": "replace", "path": "/origin", "value": migrated["origin"]}
+    return _older(revision, words, does, suggestion)
+
+
+def _older(revision: str, words: Sequence[str], does: str = "", suggestion: Mapping[str, Any] | None = None) -> Problem:
     return Problem(
         "/origin" if all(word.startswith("origin.") for word in words) else "",
         "revision",
@@ -197,6 +215,10 @@ def _rest(payload: Any) -> Problem:
         "this is the form of Treeherder's former REST API, in which Treeherder finds no job: it drops the message",
         hint=f"write {each}as an object in today's form: {', '.join(words)}",
     )
+
+
+def _is_first(payload: Any) -> bool:
+    return isinstance(payload, dict) and "jobGuid" in payload and "taskId" not in payload
 
 
 def _is_mozillapulse(payload: Any) -> bool:

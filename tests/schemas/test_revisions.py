@@ -94,6 +94,14 @@ def test_fields_that_treeherder_no_longer_reads_are_removed() -> None:
     assert job == before
 
 
+FIRST = {
+    "jobGuid": "d2",
+    "status": "fail",
+    "who": "me",
+    "optionCollection": ["opt"],
+    "machine": {},
+    "origin": {"kind": "hg.mozilla.org"},
+}
 ENVELOPE = {"payload": JOBS[0], "_meta": {"exchange": "exchange/me/x", "routing_key": "a", "sent": "2026-11-28"}}
 REST = {"project": "try", "revision": REVISION, "job": {"job_guid": "d2", "job_symbol": "t", "result": "testfailed"}}
 NEEDS_HASH = deepcopy(JOBS[0]) | {"origin": {"kind": "hg.mozilla.org", "project": "try", "revision_hash": REVISION}}
@@ -108,6 +116,7 @@ NEEDS_HASH = deepcopy(JOBS[0]) | {"origin": {"kind": "hg.mozilla.org", "project"
         (HG | {"extra": {"b": 1}, "tier": 7}, "pulse-job-2016", ["", "/tier"], ["from 2016 to 2019"]),
         (NEEDS_HASH, "pulse-job-2015", ["/origin"], ["in 2015", "another hash"]),
         (former(kind="github.com", projectName="x"), "pulse-job-2015", ["/origin"], ["in 2015"]),
+        (FIRST, "pulse-job-2015", [""], ["in 2015", "jobGuid → taskId", "status → state", "origin.kind was removed"]),
         (ENVELOPE, "mozillapulse", [""], ["envelope of mozillapulse", "drops the message"]),
         ({"payload": {"_meta": {}, "heads": []}}, "mozillapulse", [""], ["envelope of mozillapulse"]),
         (former(kind="hg.mozilla.org", pushLogID=1, id=2), FORMER, ["/origin"], ["origin.pushLogID and origin.id →"]),
