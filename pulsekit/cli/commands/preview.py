@@ -106,7 +106,7 @@ class _Preview:
         self._drawing: JobDrawing | None = None
         self._previewed: list[PreviewedJob] = []
         self.payloads = 0
-        self._dropped = self._unknown = 0
+        self._dropped = self._ignored = self._unknown = 0
         self._next = 0  # index of the next payload in the current file
 
     def begin(self) -> None:
@@ -132,10 +132,11 @@ class _Preview:
     def end(self) -> ExitCode:
         """Draw the buffered jobs, print a summary, and return the exit code."""
         self.flush()
-        dropped, unknown = self._dropped, self._unknown
+        dropped, ignored, unknown = self._dropped, self._ignored, self._unknown
+        drops = f"drop {dropped:,}, ignore {ignored:,}" if ignored else f"drop {dropped:,}"
         rest = f"; {unknown:,} cannot be judged" if unknown else ""
         note(
-            f"Treeherder would drop {dropped:,} and store {self.payloads - dropped - unknown:,}, "
+            f"Treeherder would {drops} and store {self.payloads - dropped - ignored - unknown:,}, "
             f"if it has the projects and the pushes{rest}"
         )
         return ExitCode.NEGATIVE if dropped or unknown else ExitCode.DONE
@@ -157,6 +158,7 @@ class _Preview:
             lint = [one for one in lint if one.finding.severity is Severity.DROPPED]
         report = PayloadReport(document.source, document.index, placed.problems, lint, verdict.outcome)
         self.payloads += 1
+        self._ignored += verdict.outcome == "ignored"
         if dropped:
             self._drop(report, judged)
         elif not self._out.pretty:

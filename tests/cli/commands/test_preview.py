@@ -116,6 +116,13 @@ def test_an_invalid_job_has_its_errors_in_its_line(call, folder) -> None:
     assert result.err == "Treeherder would drop 3 and store 2, if it has the projects and the pushes\n"
 
 
+def test_a_job_that_treeherder_ignores_is_not_counted_as_stored(call) -> None:
+    result = call("preview", stdin=ndjson(job(1), job(1, result="fail"), job(2)))
+    assert [line["outcome"] for line in records(result)] == ["stored", "ignored", "stored"]
+    assert result.code == 0
+    assert result.err == "Treeherder would drop 0, ignore 1 and store 2, if it has the projects and the pushes\n"
+
+
 def test_errors_in_a_record_have_their_position_in_the_file(call) -> None:
     record = {"routing_key": "a", "payload": BROKEN}
     result = call("preview", stdin=ndjson(record, {"routing_key": "a", "body_b64": "!"}))
