@@ -104,6 +104,8 @@ def read_settings(text: str, *, source: str, on_warning: Callable[[str], None]) 
                 continue
             if _has_registration(literal):
                 found.append((literal, node.lineno))
+                if isinstance(literal, str) and not literal.startswith("exchange/"):
+                    continue  # JSON, which can be written as several texts
                 for first, second, line in find_joined_texts(ast.get_source_segment(text, node) or ""):
                     on_warning(missing_comma(first, second, place_text(source, node.lineno - 1 + line)))
         if len(found) > before:

@@ -332,6 +332,12 @@ def test_fenced_blocks_of_markdown_are_read_with_their_lines() -> None:
         bound(text.replace("'projects'", "'project'"))
 
 
+def test_json_that_is_written_as_several_python_texts_lacks_no_comma() -> None:
+    text = f"""X = loads('[{{"exchange": "{JOBS}", "destinations": ["th"],'\n          ' "projects": ["try"]}}]')"""
+    (found,) = read_registrations(text, source="a.py", on_warning=pytest.fail)
+    assert found == Registration(JOBS, ["th"], ["try"])
+
+
 def test_a_missing_comma_between_python_texts_is_a_warning() -> None:
     text = (
         f"{{\n'exchange': '{JOBS}',\n'destinations': [\n'production'  # one\n\n'staging'\n],\n'projects': ['try'],\n}}"
