@@ -267,13 +267,9 @@ def test_a_key_follows_the_registered_rule(key: str, rule: Rule | None, follows:
 def test_a_state_that_goes_backwards_or_follows_completed_is_ignored() -> None:
     several = Judge()
     running = COMPLETED | {"state": "running"}
-    assert [several.judge(job).outcome for job in (running, running, COMPLETED, running, COMPLETED | {"result": "fail"})] == [
-        "stored",
-        "stored",
-        "stored",
-        "ignored",
-        "ignored",
-    ]
+    jobs = (running, running, COMPLETED, running, COMPLETED | {"result": "fail"})
+    outcomes = [several.judge(job).outcome for job in jobs]
+    assert outcomes == ["stored", "stored", "stored", "ignored", "ignored"]
     several.begin()
     assert several.judge(running).outcome == judge(running).outcome == "stored"
 
