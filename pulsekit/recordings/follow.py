@@ -198,10 +198,10 @@ class Follower:
             chosen = self._selection.choose(batch)
             if chosen:
                 self._last = asyncio.get_running_loop().time()
-            if self._writer is not None:
-                await self._writer.write([one.message for one in chosen], batch)
             self.chosen += len(chosen)
             left -= len(chosen)
+            if self._writer is not None:
+                await self._writer.write([one.message for one in chosen], batch)
             if self._viewer is not None:
                 if chosen:
                     await self._viewer.show(chosen)

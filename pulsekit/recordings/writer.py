@@ -74,8 +74,9 @@ class RecordingWriter:
             while self.gaps and self.gaps[0].epoch <= message.epoch:
                 entries.append(self.gaps.popleft())
             entries.append(message)
-        await self._disk.call(lambda: self._recorder.write(entries))
+        # Before the call: it continues if it is cancelled, and `close` then acknowledges what it has written.
         self._unacknowledged += batch
+        await self._disk.call(lambda: self._recorder.write(entries))
         now = asyncio.get_running_loop().time()
         self.due = min(self.due, now + _SOON)
         if len(self._unacknowledged) >= _UNACKNOWLEDGED or now >= self.due:

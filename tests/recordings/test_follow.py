@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import UTC, datetime
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from pulsekit.records.expressions import Filter
 from pulsekit.records.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from support.rabbitmq.broker import PulseUser
@@ -94,6 +95,31 @@ async def test_selected_messages_are_recorded_and_all_are_acknowledged(
         assert recorded(path) == [2, 3, 4] if records else not path.exists()
     async with pulse.subscribe(queue=pulsekit.Queue(queue, existing=True)) as consumer:
         assert (await consumer.depth()).total == 0
+
+
+async def test_messages_are_counted_and_acknowledged_if_the_time_ends_while_they_are_written(
+    user: PulseUser, pulse: pulsekit.Pulse, publisher: pulsekit.Publisher, binding: Binding, tmp_path: Path
+) -> None:
+    closing = threading.Event()
+
+    class SlowRecorder(pulsekit.Recorder):
+        def write(self, entries: Iterable[pulsekit.Message | Gap]) -> None:
+            closing.wait()
+            super().write(entries)
+
+    class Writer(RecordingWriter):
+        async def close(self) -> None:
+            closing.set()
+            await super().close()
+
+    queue, path = f"queue/{user.name}/jobs", tmp_path / "jobs.ndjson"
+    follower = Follower(Selection([binding]), Writer(SlowRecorder(path)), until=Until(duration=0.2))
+    async with pulse.subscribe(binding, queue=queue) as consumer:
+        await publish(publisher, 3)
+        await follower.run(consumer)
+        assert recorded(path) == list(range(follower.chosen))
+    async with pulse.subscribe(queue=pulsekit.Queue(queue, existing=True)) as consumer:
+        assert (await consumer.depth()).total == 3 - follower.chosen
 
 
 @pytest.mark.parametrize("until", [Until(idle=0.05), Until(duration=0.05)], ids=["idle", "duration"])
