@@ -64,6 +64,7 @@ class Retry(Exception):
     """
 
     def __init__(self, reason: str = "", *, after: float | None = None) -> None:
+        check_number("after", after, optional=True)
         if after is not None and not 0 <= after < inf:
             raise ConfigurationError(f"a message is requeued after 0 seconds or more, not {after}")
         self.after = after

@@ -82,8 +82,9 @@ class RetryQueue:
             "headers": headers,
             "retries": failures,
         }
-        # The broker would refuse another user's name, and an expired message would not wait.
-        properties = replace(message.properties, user_id=None, expiration=None)
+        # The broker would refuse another user's name, and an expired message would not wait. A quorum queue keeps a
+        # transient message when the broker restarts, but a classic queue, such as a retry queue, loses it.
+        properties = replace(message.properties, user_id=None, expiration=None, delivery_mode=2)
         await self._publisher.publish(message.body, f"wait.{wait}", headers={_HEADER: original}, properties=properties)
         message.ack()
 
@@ -124,6 +125,6 @@ def restore(message: Delivered) -> None:
 
 def _rounded(delay: float) -> int:
     """Return a delay in milliseconds, rounded up to one of eight steps between two powers of two."""
-    wait = max(1, min(_MOST, math.ceil(delay * 1000)))
+    wait = max(1, math.ceil(min(_MOST, delay * 1000)))
     step: int = 1 << max(0, wait.bit_length() - 4)
     return -(-wait // step) * step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -54,6 +55,22 @@ async def test_a_delayed_message_returns_unchanged_and_delays_no_other(
     assert [binding.pattern for binding in last.bindings] == ["#"]
     assert last.received >= first.received
     assert (await pulsekit.queues.queue_depth(pulse, queue.name)).ready == 0
+
+
+async def test_a_transient_message_waits_as_a_persistent_one(
+    pulse: pulsekit.Pulse, exchange: str, user: PulseUser
+) -> None:
+    async def handler(message: pulsekit.Message) -> None:
+        await messages.drain()
+        raise Retry(after=60)
+
+    queue = Queue(f"queue/{user.name}/jobs", type="quorum")  # which keeps transient messages, too
+    async with pulse.subscribe(f"{exchange}:#", queue=queue) as messages:
+        transient = pulsekit.Properties(delivery_mode=1)
+        await pulse.publisher(exchange).publish({}, "a", properties=transient)
+        await messages.handle(handler, Policy(max_local_delay=0))
+    (waiting,) = await pulsekit.queues.peek(pulse, f"{queue.name}/retry-{_rounded(60)}", count=1)
+    assert waiting.properties.delivery_mode == 2
 
 
 async def test_failures_are_counted_across_processes(pulse: pulsekit.Pulse, exchange: str, user: PulseUser) -> None:
@@ -108,10 +125,12 @@ async def test_a_private_queue_has_no_place_for_messages_to_wait(pulse: pulsekit
             await messages.handle(lambda message: None, WAIT)
     with pytest.raises(pulsekit.ConfigurationError, match="max_local_delay is 0 seconds or more"):
         Policy(max_local_delay=-1)
+    with pytest.raises(TypeError, match="after is a number, not '60'"):
+        Retry(after="60")  # type: ignore[arg-type]
 
 
 def test_delays_are_rounded_up_by_an_eighth_at_most_to_few_values() -> None:
     rounded = {_rounded(seconds) for seconds in range(1, 86_400)}
     assert len(rounded) < 150
     assert all(seconds * 1000 <= _rounded(seconds) <= seconds * 1125 for seconds in range(1, 86_400))
-    assert _rounded(1e12) == 2**31
+    assert {_rounded(seconds) for seconds in (1e12, 1e306, math.inf)} == {2**31}
