@@ -44,7 +44,7 @@ class RecordedMessages:
     """
 
     subscribed = True
-    gaps = poison = stale = 0
+    gaps = stale = 0
 
     def __init__(self, path: str | Path, worker: Worker) -> None:
         self.queue = str(path)
@@ -54,6 +54,11 @@ class RecordedMessages:
         self._matched = MatchedBindings(worker.all_bindings)
         self._calls = _Calls(1, lambda: HEARTBEAT)
         self._drained = False
+
+    @property
+    def poison(self) -> int:
+        """How many poison messages did not reach the handler."""
+        return self._calls.poison
 
     async def __aenter__(self) -> Self:
         return self

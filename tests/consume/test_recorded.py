@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import pytest
 import pulsekit
 from pulsekit import HandlerFailed, OnFailure, Policy, Properties, Reject, Retry, Worker
 from pulsekit.consume import Workers
+from pulsekit.consume.health import metrics
 from pulsekit.messages import Message
 
 if TYPE_CHECKING:
@@ -71,9 +73,12 @@ def test_workers_run_in_any_thread(recording: Path) -> None:
 
 async def test_the_policy_applies_to_recorded_messages(recording: Path) -> None:
     calls: list[str] = []
+    metered = ""
 
     async def handler(message: pulsekit.Message) -> None:
+        nonlocal metered
         calls.append(message.routing_key)
+        metered = metrics(workers)
         if message.routing_key == "a.0":
             raise Reject
         if message.routing_key == "a.1":
@@ -86,6 +91,7 @@ async def test_the_policy_applies_to_recorded_messages(recording: Path) -> None:
     await workers.run(recording)
     assert calls == ["a.0", "a.1", "a.1", "a.1", "a.2", "a.2", "a.4", "a.5"]
     assert workers.workers[0].rejected == 3
+    assert re.search(r"pulsekit_messages_poison_total{.*} 1$", metered, re.MULTILINE)
     keep = Workers([Worker(handler, policy=Policy(failure=OnFailure.KEEP))], signals=())
     await keep.run(recording)
     assert keep.workers[0].failed == 3
