@@ -267,6 +267,11 @@ class ConsumeChannel(FrameChannel):
         return ready, len(self._unsettled), consumers
 
     @property
+    def is_full(self) -> bool:
+        """Whether the broker delivers no message until one is settled."""
+        return self._full or len(self._unsettled) >= self._prefetch
+
+    @property
     def oldest_unsettled(self) -> int | None:
         """The delivery tag of the oldest delivery that is not settled, or None."""
         return next((tag for tag, size in self._unsettled.items() if size >= 0), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pulsekit._amqp.callbacks import call_safely
 from pulsekit._amqp.tasks import cancels_task
+from pulsekit._documents.suggestions import counted
 from pulsekit.consume.handlers import open_handler
-from pulsekit.consumer.policy import OnFailure, Reject, Retry, Stop
+from pulsekit.consumer.policy import Reject, Retry, Stop
 from pulsekit.errors import (
     BrokerRefused,
     ConfigurationError,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from pulsekit.pulse import Pulse
 
 __all__ = ["RunningWorker", "cancel", "most_important"]
+
+log = logging.getLogger("pulsekit")
 
 _LOOK = 0.1  # seconds between two checks for an empty queue
 _CANCELLED = 2.0  # seconds in which a cancelled handler must return
@@ -215,13 +219,11 @@ class RunningWorker:
             self.failed += not succeeded
 
     async def _drain_when_empty(self, messages: Consumer | RecordedMessages) -> None:
-        """Drain when two checks in a row find an empty queue, as a message may be in transit during one check."""
+        """Drain when two checks in a row find that no message can arrive: in one check, a message may be in transit."""
         from pulsekit.consumer.consumer import Consumer
 
         if not self._control.drains or not isinstance(messages, Consumer):
             return
-        policy = self.worker.policy
-        keeps = OnFailure.KEEP in {policy.failure, policy.exhausted, policy.poison}
         empty = 0
         while empty < 2:
             await asyncio.sleep(_LOOK)
@@ -230,8 +232,16 @@ class RunningWorker:
             except PulsekitError:  # `handle` continues after a reconnect, or ends
                 empty = 0
                 continue
-            idle = not (self.running or messages.waiting or depth.ready or (depth.unsettled and not keeps))
+            idle = not self.running and messages._is_idle(depth)  # noqa: SLF001 - of this package
             empty = empty + 1 if idle else 0
+        if depth.ready:
+            log.warning(
+                "%s left in %s: the broker delivers no more, because the policy keeps %d unsettled, which fills the "
+                "prefetch",
+                counted(depth.ready, "message"),
+                messages.queue,
+                depth.unsettled,
+            )
         await messages.drain()
 
 

@@ -336,7 +336,7 @@ class Consumer:
                 await self._retry_queue.put(message, delay, failures)
             except PulsekitError as error:
                 log.warning("%s waits in this process, because it cannot wait on the broker: %s", message, error)
-                asyncio.get_running_loop().call_later(delay, message.nack)
+                self._calls.requeue_here(message, delay)
 
         task = self._tasks.create_task(wait(), name=f"retry of {self.queue}")
         self._waiting.add(task)
@@ -350,6 +350,15 @@ class Consumer:
                     await result
 
         return call
+
+    def _is_idle(self, depth: QueueDepth) -> bool:
+        """Return whether no message can arrive: the queue is empty, or kept messages fill the prefetch.
+
+        Args:
+            depth: the depth of the queue, just read.
+        """
+        returns = depth.unsettled and (self._calls.delayed or self._waiting)
+        return not (self.waiting or returns or (depth.ready and not self._subscription.is_full))
 
     async def drain(self, *, now: bool = False) -> None:
         """Stop deliveries (basic.cancel), also after a reconnect. Iteration ends after the messages that arrived.

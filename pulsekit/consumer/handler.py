@@ -65,6 +65,7 @@ class HandlerCalls:
     Attributes:
         failures: how many calls raised an exception.
         poison: how many poison messages did not reach a handler, see `Policy.poison`.
+        delayed: how many messages wait in this process until they are requeued.
         limit: how often the queue requeues a message before the broker removes it, or None without a limit.
         counts: whether the queue counts the returns of its messages.
         wait: puts a message into a retry queue. Its arguments are message, delay in seconds, and number of failures.
@@ -77,6 +78,7 @@ class HandlerCalls:
         self.counts = False
         self.failures = 0
         self.poison = 0
+        self.delayed = 0
         self._prefetch = prefetch
         self.wait: Callable[[Message, float, int], None] | None = None
         self.max_local_delay: float | None = None
@@ -187,7 +189,16 @@ class HandlerCalls:
         if self.wait is not None and self.max_local_delay is not None and delay > self.max_local_delay:
             self.wait(message, delay, max(self._retries.of(message), self._returns(message) + 1))
             return
-        asyncio.get_running_loop().call_later(delay, message.settle, Settlement.REQUEUE)
+        self.requeue_here(message, delay)
+
+    def requeue_here(self, message: Message, delay: float) -> None:
+        """Requeue a message after a delay in seconds, during which it waits in this process."""
+        self.delayed += 1
+        asyncio.get_running_loop().call_later(delay, self._requeue, message)
+
+    def _requeue(self, message: Message) -> None:
+        self.delayed -= 1
+        message.settle(Settlement.REQUEUE)
 
     async def _return(self, message: Message) -> None:
         """Requeue the message of a handler that stops the consumer.

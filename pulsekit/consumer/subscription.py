@@ -188,6 +188,11 @@ class Subscription:
         """Whether the broker delivers messages now."""
         return self._channel is not None and self._was_ready and self.end is None
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the broker delivers no message until one is settled."""
+        return self._channel is not None and self._channel.is_full
+
     async def open(self) -> None:
         """Connect, declare the queue, bind it and start consuming. Opening twice is fine.
 

@@ -381,6 +381,41 @@ async def test_draining_waits_for_requeued_messages(
     assert seen == [0, 0, 1]  # strict order, although the first message was handled twice
 
 
+async def test_draining_ends_when_kept_messages_fill_the_prefetch(
+    pulse: pulsekit.Pulse, queue: str, fill: Fill, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[int] = []
+
+    async def handler(message: pulsekit.Message) -> None:
+        seen.append(message.payload["n"])
+        raise LookupError
+
+    await fill(3)
+    async with asyncio.timeout(20):
+        worker = Worker(handler, queue=queue, policy=Policy(failure=OnFailure.KEEP), prefetch=2, order="any")
+        await Workers([worker], drain=True, signals=()).run(pulse)
+    assert seen == [0, 1]
+    assert f"1 message left in {queue}" in caplog.text
+    assert await left(pulse, queue) == [0, 1, 2]
+
+
+async def test_draining_waits_for_a_retry_although_the_policy_keeps_messages(
+    pulse: pulsekit.Pulse, queue: str, fill: Fill
+) -> None:
+    seen: list[int] = []
+
+    async def handler(message: pulsekit.Message) -> None:
+        seen.append(message.payload["n"])
+        raise LookupError
+
+    await fill(2)
+    policy = Policy(failure=OnFailure.REQUEUE, delay=0.5, limit=1, exhausted=OnFailure.KEEP)
+    async with asyncio.timeout(20):
+        worker = Worker(handler, queue=queue, policy=policy, prefetch=2, order="any")
+        await Workers([worker], drain=True, signals=()).run(pulse)
+    assert sorted(seen) == [0, 0, 1, 1]
+
+
 async def test_a_handler_that_cannot_be_made_stops_before_the_first_message(
     pulse: pulsekit.Pulse, queue: str, fill: Fill
 ) -> None:
