@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import sys
 import traceback
 from pathlib import Path
@@ -45,13 +46,15 @@ def load(target: str, folder: str | Path = ".") -> list[Worker] | Any:
     folder = Path(folder)
     module = _file(folder / module_name) if module_name.endswith(".py") else _module(module_name, folder)
     found: Any = module
+    where = module_name
     for name in path.split("."):
-        found = _attribute(found, name, module_name)
+        found, where = _attribute(found, name, where, module_name), f"{where}{':' if found is module else '.'}{name}"
     several = list(found) if isinstance(found, list | tuple) else [found]
     if several and all(isinstance(one, Worker) for one in several):
         return several
     if isinstance(found, list | tuple):
-        raise ConfigurationError(f"{target} is a list, and some items are not workers: write [pulsekit.Worker(…), …]")
+        problem = "a list, and some items are not workers" if several else "an empty list"
+        raise ConfigurationError(f"{target} is {problem}: write [pulsekit.Worker(…), …]")
     if not callable(found) and not is_context(found):
         kind = type(found).__name__
         raise ConfigurationError(
@@ -108,14 +111,18 @@ def _look_in(folder: Path) -> None:
         importlib.invalidate_caches()
 
 
-def _attribute(owner: Any, name: str, module_name: str) -> Any:
+def _attribute(owner: Any, name: str, where: str, module_name: str) -> Any:
     try:
         return getattr(owner, name)
     except AttributeError as error:
-        names = [one for one in dir(owner) if one[0] != "_" and _is_candidate(getattr(owner, one, None), module_name)]
+        # Properties are not called: their exceptions would hide the mistake.
+        values = {one: inspect.getattr_static(owner, one, None) for one in dir(owner) if not one.startswith("_")}
+        names = [one for one, value in values.items() if _is_candidate(value, module_name)]
         near = Guesses().nearest(name, names)
         hint = f"did you mean {near}?" if near else f"it has {either(names)}"
-        raise ConfigurationError(f"{module_name} has no {name}: {hint}") from error
+        raise ConfigurationError(f"{where} has no {name}: {hint}") from error
+    except Exception as error:
+        raise _failed(f"{name} of {where}", error) from error
 
 
 def _is_candidate(value: Any, module_name: str) -> bool:

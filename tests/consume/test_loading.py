@@ -24,11 +24,14 @@ def on_task(message): ...
 class Listener:
     def __call__(self, message): ...
     def method(self, message): ...
+    @property
+    def broken(self): raise KeyError("setting")
 
 listener = Listener()
 worker = pulsekit.Worker(on_task, BINDING)
 workers = [worker, pulsekit.Worker(Listener, BINDING)]
 mixed = [worker, on_task]
+none = []
 number = 7
 """
 
@@ -75,8 +78,11 @@ def test_a_file_does_not_replace_a_module_of_its_name(folder: Path) -> None:
         ("none_of_tests:on_task", "there is no module none_of_tests in"),
         ("none.py:on_task", "there is no file"),
         ("listener_of_tests:on_tsk", "listener_of_tests has no on_tsk: did you mean on_task?"),
-        ("listener_of_tests:zzz", "it has Listener, listener, mixed, on_task, worker or workers"),
-        ("listener_of_tests:listener.methd", "did you mean method"),
+        ("listener_of_tests:zzz", "it has Listener, listener, mixed, none, on_task, worker or workers"),
+        ("listener_of_tests:listener.methd", "listener_of_tests:listener has no methd: did you mean method"),
+        ("listener_of_tests.py:listener.method.x", "listener_of_tests.py:listener.method has no x"),
+        ("listener_of_tests:listener.broken", "broken of .* cannot be imported: KeyError: 'setting' at .*:12"),
+        ("listener_of_tests:none", "listener_of_tests:none is an empty list"),
         ("listener_of_tests:number", "of type int, not a handler: name a function"),
         ("listener_of_tests:json", "of type module, not a handler"),
         ("listener_of_tests:mixed", "some items are not workers"),
