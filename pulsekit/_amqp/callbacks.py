@@ -41,13 +41,13 @@ def check_callback(name: str, callback: object) -> None:
         raise TypeError(f"{name} cannot contain `yield`: it would return a generator, and never run")
 
 
-def check_kind(name: str, value: object, kind: type) -> None:
-    """Check that an argument is None, or an instance of a class.
+def check_kind(name: str, value: object, kind: type, *, optional: bool = True) -> None:
+    """Check that an argument is an instance of a class, or None if it is optional.
 
     Raises:
         TypeError: Raised when the argument has another type.
     """
-    if value is not None and not isinstance(value, kind):
+    if not (isinstance(value, kind) or (optional and value is None)):
         raise TypeError(f"{name} is of type {kind.__name__}, not {value!r:.40}")
 
 

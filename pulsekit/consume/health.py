@@ -43,7 +43,7 @@ async def serve_health(workers: Workers, port: int = 0) -> AsyncIterator[str]:
         port: the port on loopback. 0 means any free port.
 
     Raises:
-        ConfigurationError: Raised when the port is in use.
+        ConfigurationError: Raised when the port is in use, or is not a port.
     """
     connections: set[asyncio.Task[None]] = set()
 
@@ -63,8 +63,9 @@ async def serve_health(workers: Workers, port: int = 0) -> AsyncIterator[str]:
 
     try:
         server = await asyncio.start_server(connected, _HOST, port, limit=_MAX_HEAD)
-    except OSError as error:
-        raise ConfigurationError(f"cannot serve HTTP on port {port} of {_HOST}: {error.strerror or error}") from error
+    except (OSError, OverflowError) as error:  # OverflowError if the port is over 65535
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigurationError(f"cannot serve HTTP on port {port} of {_HOST}: {reason}") from error
     try:
         yield f"http://{_HOST}:{server.sockets[0].getsockname()[1]}"
     finally:

@@ -6,7 +6,7 @@ import inspect
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from pulsekit._amqp.callbacks import is_defined
+from pulsekit._amqp.callbacks import check_kind, is_defined
 from pulsekit.bindings.registration import Binding
 from pulsekit.catalogue.layouts import read_binding
 from pulsekit.consumer.handler import accepts, check_handler
@@ -86,13 +86,19 @@ class Worker:
 
     def __post_init__(self) -> None:
         check(self.handler)
-        _ = self.all_bindings, self.declared  # raises an error for an invalid name
+        _ = self.all_bindings  # raises an error for an invalid name
+        check_kind("queue", self.declared, Queue)
+        check_kind("policy", self.policy, Policy, optional=False)
+        check_kind("concurrency", self.concurrency, int, optional=False)
+        check_kind("prefetch", self.prefetch, int)
         if self.order not in (None, *_ORDERS) or self.ack not in _ACKS:
             raise ConfigurationError(
                 f"order is 'strict' or 'any', and ack 'after' or 'before', not {self.order}, {self.ack}"
             )
         if not 1 <= self.concurrency <= _MAX_CONCURRENCY:
             raise ConfigurationError(f"concurrency is 1 to {_MAX_CONCURRENCY}, not {self.concurrency}")
+        if self.prefetch is not None and not 1 <= self.prefetch <= _MAX_CONCURRENCY:
+            raise ConfigurationError(f"prefetch is 1 to {_MAX_CONCURRENCY}, not {self.prefetch}")
         if self.is_strict and (self.concurrency, self.prefetch or 1) != (1, 1):
             raise ConfigurationError("strict order needs a concurrency and a prefetch of 1: use order 'any'")
         if self.ack == "before" and self.policy.failure not in {OnFailure.RAISE, OnFailure.ACK}:

@@ -23,9 +23,10 @@ import signal
 import threading
 from typing import TYPE_CHECKING
 
-from pulsekit._amqp.callbacks import check_callback
+from pulsekit._amqp.callbacks import check_callback, check_kind, check_number
 from pulsekit._documents.suggestions import counted
 from pulsekit.consume.running import RunningWorker, cancel, most_important
+from pulsekit.consume.worker import Worker
 from pulsekit.consumer.signals import FirstSignal
 from pulsekit.errors import ConfigurationError, HandlerFailed
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from pulsekit.consume.worker import Worker
     from pulsekit.messages import Message
     from pulsekit.pulse import Pulse
 
@@ -67,7 +67,9 @@ class Workers:
         stopping: whether `stop` was called.
 
     Raises:
-        ConfigurationError: Raised without workers, or with `drain` when a worker has a private queue.
+        ConfigurationError: Raised without workers, with a negative count, or with `drain` when a worker has a private
+            queue.
+        TypeError: Raised when an argument has another type.
     """
 
     def __init__(
@@ -86,7 +88,13 @@ class Workers:
         check_callback("on_failure", on_failure)
         if not workers:
             raise ConfigurationError("there is no worker to run")
+        check_kind("count", count, int)
+        check_number("duration", duration, optional=True)
+        check_number("shutdown_timeout", shutdown_timeout)
+        if count is not None and count < 0:
+            raise ConfigurationError(f"count is 0 or more messages, not {count}")
         for worker in workers:
+            check_kind("each worker", worker, Worker, optional=False)
             if drain and worker.declared is None:
                 raise ConfigurationError(
                     f"{worker.title} has a private queue, which begins empty: name a queue to drain"

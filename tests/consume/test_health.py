@@ -101,9 +101,10 @@ async def test_only_get_and_the_three_pages_are_served() -> None:
         assert (await get(f"{site}/"))[0] == 404
         assert (await get(f"{site}/live", "POST"))[0] == 405
         port = urlsplit(site).port
-        with pytest.raises(pulsekit.ConfigurationError, match=f"port {port} of 127"):
-            async with serve_health(Workers([Worker(print)]), port or 0):
-                pass
+        for wrong in (port or 0, 70_000):
+            with pytest.raises(pulsekit.ConfigurationError, match=f"port {wrong} of 127"):
+                async with serve_health(Workers([Worker(print)]), wrong):
+                    pass
 
 
 @pytest.mark.parametrize("sent", [b"", b"\0" * 100_000, b"GET /live", b"GET /live HTTP/1.1\r\n" + b"a: b\r\n" * 10_000])

@@ -10,6 +10,7 @@ import pytest
 
 import pulsekit
 from pulsekit import OnFailure, Policy, Worker
+from pulsekit.consume import Workers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -100,6 +101,8 @@ def test_a_handler_with_a_wrong_signature_is_refused_with_a_correction(handler: 
     "fields",
     [
         {"concurrency": 0},
+        {"prefetch": 0},
+        {"prefetch": 70_000},
         {"concurrency": 2, "order": "strict"},
         {"prefetch": 5, "order": "strict"},
         {"order": "random"},
@@ -113,6 +116,37 @@ def test_a_handler_with_a_wrong_signature_is_refused_with_a_correction(handler: 
 def test_fields_that_contradict_each_other_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(pulsekit.ConfigurationError):
         Worker(function, **{"bindings": "exchange/me/x:#", **fields})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"concurrency": 2.5},
+        {"concurrency": None},
+        {"prefetch": 2.5},
+        {"policy": None},
+        {"policy": "raise"},
+        {"queue": 5},
+    ],
+)
+def test_a_field_of_a_wrong_type_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=f"{next(iter(fields))} is of type"):
+        Worker(function, **fields)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"workers": [function]}, "each worker is of type Worker, not <function"),
+        ({"count": 2.5}, "count is of type int"),
+        ({"duration": "5"}, "duration is a number"),
+        ({"shutdown_timeout": "5"}, "shutdown_timeout is a number"),
+        ({"count": -1}, "count is 0 or more"),
+    ],
+)
+def test_wrong_options_of_workers_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises((TypeError, pulsekit.ConfigurationError), match=words):
+        Workers(**{"workers": [Worker(function)], **options})
 
 
 def test_the_order_is_strict_unless_several_messages_are_handled_at_once() -> None:
