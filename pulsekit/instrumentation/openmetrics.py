@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from pulsekit.instrumentation.protocol import (
         DeliveryDetails,
+        Endpoint,
         GapDetails,
         OutcomeDetails,
         SettlementDetails,
@@ -101,7 +102,8 @@ class OpenMetrics(Instrumentation):
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._states: dict[tuple[str, str], str] = {}
+        # By user and kind, the open connections with their states. A connection has one `Endpoint` object.
+        self._states: dict[tuple[str, str], list[tuple[Endpoint, str]]] = {}
         self._families: list[_Family] = []
         add = self._add
         self._published = add(
@@ -145,8 +147,10 @@ class OpenMetrics(Instrumentation):
 
     def on_state(self, details: StateDetails) -> None:
         """Store the state of a connection."""
+        broker, key = details.broker, (details.broker.user, details.connection)
         with self._lock:
-            self._states[details.broker.user, details.connection] = details.state
+            states = [(one, state) for one, state in self._states.get(key, ()) if one is not broker]
+            self._states[key] = states if details.state == "closed" else [*states, (broker, details.state)]
 
     def on_gap(self, details: GapDetails) -> None:
         """Count a gap."""
@@ -167,13 +171,17 @@ class OpenMetrics(Instrumentation):
                 self._handling.add(time.perf_counter() - began, _queue(details), outcome)
 
     def text(self) -> str:
-        """Return all metrics as text of the type `application/openmetrics-text; version=1.0.0; charset=utf-8`."""
+        """Return all metrics as text of the type `application/openmetrics-text; version=1.0.0; charset=utf-8`.
+
+        If a user has several open connections, `pulsekit_connection` is 1 for each of their states.
+        """
         name = "pulsekit_connection"
         with self._lock:
             families = [one.family() for one in self._families]
             states = [
-                ("", ",".join(map(label, ("user", "connection", name), (*of, state))), int(state == current))
-                for of, current in self._states.items()
+                ("", ",".join(map(label, ("user", "connection", name), (*of, state))), int(state in current))
+                for of, connections in self._states.items()
+                for current in [{state for _, state in connections} or {"closed"}]
                 for state in _STATES
             ]
         return exposition([*families, (name, "stateset", "The state of a connection.", states)])

@@ -58,6 +58,19 @@ async def test_messages_are_counted(exchange: str, user: PulseUser) -> None:
     assert samples(metrics)["connection", user.name, "publisher", "closed"] == 1
 
 
+def test_each_state_of_several_connections_of_a_user_is_shown() -> None:
+    metrics = OpenMetrics()
+    first, second = (Endpoint("h", 5672, "me", "/") for _ in range(2))
+    for broker, state in ((first, "ready"), (first, "backing off"), (second, "ready")):
+        metrics.on_state(StateDetails(broker, "consumer", state))
+    found = {names[-1] for names, value in samples(metrics).items() if value}
+    assert found == {"backing off", "ready"}
+    metrics.on_state(StateDetails(first, "consumer", "closed"))
+    assert {names[-1] for names, value in samples(metrics).items() if value} == {"ready"}
+    metrics.on_state(StateDetails(second, "consumer", "closed"))
+    assert {names[-1] for names, value in samples(metrics).items() if value} == {"closed"}
+
+
 def test_awkward_names_and_all_families_are_read() -> None:
     metrics = OpenMetrics()
     broker = Endpoint("h", 1, AWKWARD, "/")
