@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -199,12 +200,15 @@ def _unpacked(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _one_record_a_line(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the lines, or the elements of a JSON list that begins on the first line.
+    """Yield the lines without a byte order mark, or the elements of a JSON list that begins on the first line.
 
     Raises:
         ValueError: Raised when the list is not JSON, or is larger than the longest line.
     """
-    first = next(lines, b"")
+    first = next(lines, b"").removeprefix(BOM_UTF8)  # of an editor
+    while first and not first.strip():
+        yield first
+        first = next(lines, b"")
     if not first.lstrip().startswith(b"["):
         yield first
         yield from lines

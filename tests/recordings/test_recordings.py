@@ -92,6 +92,17 @@ def test_messages_and_gaps_are_read_back_unchanged(form: str, tmp_path: Path) ->
         )
 
 
+@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf", b"\n \n"], ids=["plain", "byte order mark", "blank lines"])
+def test_a_list_of_records_and_a_recording_are_read_behind_what_an_editor_adds(before: bytes, tmp_path: Path) -> None:
+    whole = recorded(tmp_path / "jobs.ndjson", 2).read_bytes()
+    records = [json.loads(line) for line in whole.splitlines() if b"routing_key" in line]
+    path = tmp_path / "edited.json"
+    for text in (whole, json.dumps(records, indent=2).encode()):
+        path.write_bytes(before + text)
+        found, error = read(path)
+        assert (len(found), error) == (2, None)
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_it_begins_with_a_header_and_ends_with_count_and_digest(form: str, tmp_path: Path) -> None:
     *lines, last = unpacked(recorded(tmp_path / form)).splitlines(keepends=True)
