@@ -20,7 +20,7 @@ from pulsekit.consume.worker import Worker
 from pulsekit.consumer.handler import HandlerCalls
 from pulsekit.errors import ConfigurationError
 from pulsekit.messages import Settler
-from pulsekit.publisher.encoder import Draft
+from pulsekit.publisher.encoder import Draft, as_pair, check_types
 from pulsekit.records.attribution import MatchedBindings
 from pulsekit.records.record import Record
 
@@ -86,7 +86,7 @@ def feed(handler: Worker | Handler, messages: Fed, *, exchange: str = "") -> lis
     Raises:
         ConfigurationError: Raised in a coroutine. Await `feed_async` there.
         DamagedRecording: Raised when the recording is damaged.
-        TypeError: Raised when the handler cannot be called with a message.
+        TypeError: Raised when the handler cannot be called with a message, or a message has a wrong type.
     """
     try:
         asyncio.get_running_loop()
@@ -164,7 +164,8 @@ def _records(messages: Fed, worker: Worker, exchange: str) -> Iterator[Record]:
         if isinstance(item, Record):
             yield item
             continue
-        draft = item if isinstance(item, Draft) else Draft(*item)
+        draft = item if isinstance(item, Draft) else Draft(*as_pair(item))
+        check_types(draft)
         key, headers = draft.routing_key, dict(draft.headers)
         yield Record(exchange, key, tuple(draft.cc), draft.payload, draft.properties, headers)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
@@ -52,6 +53,21 @@ def test_a_function_runs_in_the_thread_of_the_test_without_a_loop() -> None:
     handled = feed(on_message, [(number, "a.b") for number in range(len(DECISIONS))])
     assert words(handled) == [expected for _, expected in DECISIONS]
     assert [one.message.payload for one in handled] == list(range(len(DECISIONS)))
+
+
+@pytest.mark.parametrize(
+    ("messages", "right"),
+    [
+        ([{"result": "fail", "tier": 1}], "pair (payload, routing key)"),
+        (["ab"], "pair (payload, routing key)"),
+        ([({"result": "fail"},)], "pair (payload, routing key)"),
+        ([("a.b", {"result": "fail"})], "the payload comes first"),
+        ([Draft({}, "a.b", cc="route.x")], "cc is a list"),
+    ],
+)
+def test_a_message_of_another_form_is_refused(messages: Any, right: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(right)):
+        feed(decide, messages)
 
 
 async def test_a_coroutine_runs_in_the_event_loop_of_the_test() -> None:
