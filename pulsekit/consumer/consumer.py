@@ -184,6 +184,8 @@ class Consumer:
         if self._waiting:
             await asyncio.wait(self._waiting, timeout=_CONFIRMS)
         await self._subscription.close(NotOpen("the subscription is closed: use it inside its `async with` block"))
+        if self._retry_queue is not None:
+            await self._retry_queue.close()
 
     async def __aenter__(self) -> Self:
         try:

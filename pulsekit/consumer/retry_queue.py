@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         async def publish(
             self, payload: Any, routing_key: str, *, headers: Mapping[str, Any], properties: Properties
         ) -> object: ...
+        async def close(self, timeout: float) -> object: ...
 
 
 __all__ = ["RetryQueue", "restore", "retry_exchange"]
@@ -87,6 +88,10 @@ class RetryQueue:
         properties = replace(message.properties, user_id=None, expiration=None, delivery_mode=2)
         await self._publisher.publish(message.body, f"wait.{wait}", headers={_HEADER: original}, properties=properties)
         message.ack()
+
+    async def close(self) -> None:
+        """Close the publisher. Messages that wait for a confirm stay unsettled."""
+        await self._publisher.close(0)
 
     async def _declare(self, wait: int) -> None:
         name = check_queue(f"{self._queue}/retry-{wait}")

@@ -13,6 +13,8 @@ from pulsekit import OnFailure, Policy, Queue, Retry
 from pulsekit.consumer.retry_queue import _rounded
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from support.rabbitmq.broker import PulseUser
 
 WAIT = Policy(failure=OnFailure.REQUEUE, delay=0.2, max_local_delay=0.1)
@@ -71,6 +73,23 @@ async def test_a_transient_message_waits_as_a_persistent_one(
         await messages.handle(handler, Policy(max_local_delay=0))
     (waiting,) = await pulsekit.queues.peek(pulse, f"{queue.name}/retry-{_rounded(60)}", count=1)
     assert waiting.properties.delivery_mode == 2
+
+
+async def test_a_closed_consumer_leaves_no_channel_for_its_retries(
+    exchange: str, user: PulseUser, limit_channels: Callable[[int], object], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(message: pulsekit.Message) -> None:
+        await messages.drain()
+        raise Retry(after=60)
+
+    limit_channels(3)
+    async with pulsekit.connect(user.url) as pulse:
+        publisher = pulse.publisher(exchange)
+        for _ in range(4):
+            async with pulse.subscribe(f"{exchange}:#", queue=f"queue/{user.name}/jobs") as messages:
+                await publisher.publish({}, "a")
+                await messages.handle(handler, Policy(max_local_delay=0))
+    assert "cannot wait on the broker" not in caplog.text
 
 
 async def test_failures_are_counted_across_processes(pulse: pulsekit.Pulse, exchange: str, user: PulseUser) -> None:
