@@ -565,7 +565,7 @@ class Subscription:
         kept = self._durable or self._lost_epoch == self._epoch  # the queue, with its messages
         lossy = self._lossy or not kept
         start = self._missing_from if lossy and self._missing_from else self._lost_at
-        gap = Gap(start, end, self._epoch, lossy=lossy, created=created)
+        gap = Gap(min(start, end), end, self._epoch, lossy=lossy, created=created)  # the clock may be set back
         self._lost_at, self._missing_from, self._lossy, self._created = None, None, False, False
         self.gaps += 1
         level = logging.WARNING if self._on_gap is None else logging.DEBUG

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from pulsekit.queues import queue_depth
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from datetime import tzinfo
+    from typing import Self
 
     from support.rabbitmq.broker import PulseUser
 
@@ -325,6 +328,29 @@ async def test_deliveries_that_arrive_with_consume_ok_follow_their_gap_and_are_a
             waiting = asyncio.ensure_future(anext(messages))
         assert messages.stale == 0
         waiting.cancel()
+
+
+async def test_a_gap_during_which_the_clock_is_set_back_does_not_end_before_it_begins(
+    user: PulseUser, exchange: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours = itertools.count()
+
+    class SetBack(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) - timedelta(hours=next(hours))
+
+    monkeypatch.setattr("pulsekit.consumer.subscription.datetime", SetBack)
+    gaps: asyncio.Queue[pulsekit.Gap] = asyncio.Queue()
+    async with (
+        Proxy(user.url) as proxy,
+        pulsekit.connect(proxy.url) as pulse,
+        pulse.subscribe(exchange, queue=f"queue/{user.name}/safe", on_gap=gaps.put_nowait),
+    ):
+        await gaps.get()  # the queue was created
+        proxy.cut()
+        gap = await gaps.get()
+    assert gap.start == gap.end
 
 
 async def test_deleting_the_queue_ends_the_consumer_with_an_error(pulse: pulsekit.Pulse, exchange: str) -> None:
