@@ -264,7 +264,12 @@ class ConsumeChannel(FrameChannel):
             lambda channel: methods.declare_queue(channel, self._queue, passive=True),
             f"ask for the depth of {self._queue}",
         )
-        return ready, len(self._unsettled), consumers
+        return ready, self.unsettled, consumers
+
+    @property
+    def unsettled(self) -> int:
+        """How many deliveries are not settled."""
+        return len(self._unsettled)
 
     @property
     def is_full(self) -> bool:

@@ -420,29 +420,40 @@ class Subscription:
 
         async def depth() -> tuple[int, int, int]:
             ready, unsettled, consumers = await channel.depth()
-            self._check_prefetch(ready, unsettled)
+            self._check_prefetch(channel, ready)
             return ready, unsettled, consumers
 
+        def reading() -> bool:
+            if not channel.link.router.reading:
+                self._check_prefetch(channel, None)
+                return False
+            return True
+
         monitor = DepthMonitor(self.queue, self._limits, self._on_depth)
-        self._tasks.create_task(monitor.run(depth, lambda: channel.link.router.reading), name=f"depth of {self.queue}")
+        self._tasks.create_task(monitor.run(depth, reading), name=f"depth of {self.queue}")
         try:
             return await channel.closed()
         finally:
             monitor.stop()
 
-    def _check_prefetch(self, ready: int, unsettled: int) -> None:
-        """Warn if the caller waits for a message, and the broker delivers none because too many are unsettled.
+    def _check_prefetch(self, channel: ConsumeChannel, ready: int | None) -> None:
+        """Warn if the caller waits for a message, but unsettled messages fill the prefetch, so that none is delivered.
 
         Two checks in a row must find that, with no delivery between them.
+
+        Args:
+            channel: the channel of the consumer.
+            ready: how many messages are ready, or None if the connection is not read.
         """
-        stuck = self.callers > 0 and ready > 0 and unsettled >= self._prefetch and not self.buffer
+        stuck = self.callers > 0 and ready != 0 and channel.is_full and not self.buffer
         if stuck and self._stuck_since == self._received:
             log.warning(
-                "the consumer of %s has %d unsettled messages, as many as its prefetch, so the broker does not deliver "
-                "the %d that are ready: settle each message, or increase the prefetch (Policy.max_local_delay)",
+                "the consumer of %s has %d unsettled messages, as many as its %s, so %s: settle each message, or "
+                "increase the limit (Policy.max_local_delay)",
                 self.queue,
-                unsettled,
-                ready,
+                channel.unsettled,
+                "prefetch" if ready else "prefetch_bytes allows",
+                f"the broker does not deliver the {ready:,} that are ready" if ready else "the connection is not read",
             )
             self._stuck_since = inf  # no further warning until a check finds that messages can be delivered
         elif not stuck or self._stuck_since != inf:

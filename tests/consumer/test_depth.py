@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
@@ -169,3 +170,32 @@ async def test_a_prefetch_of_unsettled_messages_is_reported_once(
         assert "does not deliver the 2 that are ready" in warning
         held[0].ack()
         assert (await waiting).payload == 2
+
+
+async def test_unsettled_messages_that_fill_the_prefetch_in_bytes_are_reported(
+    pulse: pulsekit.Pulse, exchange: str, user: PulseUser
+) -> None:
+    class Warnings(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "2 unsettled messages, as many as its prefetch_bytes allows" in record.getMessage():
+                warned.set()
+
+    warned, log = asyncio.Event(), logging.getLogger("pulsekit")
+    await pulse.create_exchange(exchange)
+    async with pulse.subscribe(
+        exchange, queue=f"queue/{user.name}/q", prefetch_bytes=1000, limits=Limits(interval=0.01)
+    ) as messages:
+        held = []
+        for _ in range(2):
+            await pulse.publisher(exchange).publish("x" * 600, "k")
+            held.append(await anext(messages))
+        await pulse.publisher(exchange).publish("x", "k")
+        waiting = asyncio.ensure_future(anext(messages))
+        log.addHandler(handler := Warnings())
+        try:
+            async with asyncio.timeout(20):
+                await warned.wait()
+        finally:
+            log.removeHandler(handler)
+        held[0].ack()
+        await waiting
