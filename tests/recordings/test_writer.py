@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import os
 import threading
 from datetime import UTC, datetime
@@ -49,6 +50,19 @@ async def writer(tmp_path: Path) -> AsyncIterator[RecordingWriter]:
     await writer.open()
     yield writer
     await writer.close()
+
+
+async def test_a_closed_recording_leaves_no_thread(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    writer = RecordingWriter(pulsekit.Recorder(tmp_path / "jobs.ndjson"))
+    await writer.open()
+    await writer.write([Broker().message(1)])
+    await writer.close()
+    (thread,) = set(threading.enumerate()) - before
+    del writer
+    gc.collect()
+    await asyncio.to_thread(thread.join, 10)
+    assert not thread.is_alive()
 
 
 async def test_a_message_is_acknowledged_after_it_is_on_disk(
