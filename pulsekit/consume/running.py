@@ -163,16 +163,16 @@ class RunningWorker:
             pending = set(calls)
             while pending:
                 done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                errors = [error for call in done if (error := self._error(call, messages.queue)) is not None]
+                errors = [error for call in done if (error := self._error(call)) is not None]
                 if any(not isinstance(error, _OF_SOURCE) for error in errors):
                     self._control.stop()
         finally:
             self.hangs = not await cancel([*calls, looking])
-        worst = most_important(self._error(call, messages.queue) for call in calls)
+        worst = most_important(self._error(call) for call in calls)
         if worst is not None:
             raise worst
 
-    def _error(self, call: asyncio.Future[None], queue: str) -> Exception | None:
+    def _error(self, call: asyncio.Future[None]) -> Exception | None:
         """Return why a call of `handle` ended. Exceptions of the handler and of the policy become a HandlerFailed."""
         error = None if call.cancelled() else call.exception()
         if error is None or isinstance(error, Stop | HandlerFailed):
@@ -180,16 +180,16 @@ class RunningWorker:
         if isinstance(error, _OF_SOURCE) and error not in self._raised.values():
             return error
         what = f"raised {described(error)}" if error in self._raised.values() else f"got no message: {described(error)}"
-        failure = HandlerFailed(f"the handler {self.name} {what}{self._where(queue)}")
+        failure = HandlerFailed(f"the handler {self.name} {what}{self.where()}")
         failure.__cause__ = error
         return failure
 
-    def _where(self, queue: str) -> str:
+    def where(self) -> str:
         """Return the part of a sentence that says what happened to a message whose handler failed."""
         if self.worker.ack == "before":
             return "; the message was acknowledged before"
-        queued = self.worker.declared is not None and not self._recorded
-        return f"; the message is in {queue} again" if queued else ""
+        queue = self.worker.declared
+        return "" if queue is None or self._recorded else f"; the message is in {queue.name} again"
 
     async def call(self, message: Message) -> None:
         """Call the handler, and count the call."""

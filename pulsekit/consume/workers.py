@@ -199,11 +199,10 @@ class Workers:
         await cancel(draining)
         errors += [error for task in done if not task.cancelled() and (error := task.exception()) is not None]
         for task in late:
-            names = ", ".join(str(message) for message in tasks[task].running) or "its context manager"
+            worker = tasks[task]
+            names = ", ".join(map(str, worker.running))
+            what = f"{names or 'its context manager'} within {self._shutdown_timeout:g} s"
             errors.append(
-                HandlerFailed(
-                    f"the handler {tasks[task].name} did not finish {names} within {self._shutdown_timeout:g} s; the "
-                    "broker delivers the message again"
-                )
+                HandlerFailed(f"the handler {worker.name} did not finish {what}{worker.where() if names else ''}")
             )
         return errors

@@ -7,7 +7,7 @@ import sqlite3
 import sys
 import threading
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -338,8 +338,9 @@ async def test_an_acknowledged_message_cannot_be_settled_by_a_handler(
         await Workers([Worker(handler, queue=queue, ack="before")], signals=()).run(pulse)
 
 
+@pytest.mark.parametrize("ack", ["after", "before"])
 async def test_a_handler_over_the_shutdown_timeout_is_cancelled_and_its_message_requeued(
-    pulse: pulsekit.Pulse, queue: str, fill: Fill
+    pulse: pulsekit.Pulse, queue: str, fill: Fill, ack: Literal["after", "before"]
 ) -> None:
     begun, cancelled = asyncio.Event(), []
 
@@ -351,14 +352,15 @@ async def test_a_handler_over_the_shutdown_timeout_is_cancelled_and_its_message_
             cancelled.append(message.payload["n"])
 
     await fill(2)
-    workers = Workers([Worker(handler, queue=queue)], shutdown_timeout=0.05, signals=())
+    workers = Workers([Worker(handler, queue=queue, ack=ack)], shutdown_timeout=0.05, signals=())
     running = asyncio.ensure_future(workers.run(pulse))
     await begun.wait()
     workers.stop()
-    with pytest.raises(HandlerFailed, match=r"did not finish <Message .*> within 0\.05 s"):
+    words = f"is in {queue} again" if ack == "after" else "was acknowledged before"
+    with pytest.raises(HandlerFailed, match=rf"did not finish <Message .*> within 0\.05 s; the message {words}$"):
         await running
     assert cancelled == [0]
-    assert sorted(await left(pulse, queue)) == [0, 1]
+    assert sorted(await left(pulse, queue)) == ([0, 1] if ack == "after" else [1])
 
 
 @pytest.mark.parametrize("kind", ["classic", "quorum"])
