@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pulsekit._amqp.callbacks import call_safely
+from pulsekit._amqp.callbacks import call_safely, check_number
 from pulsekit.errors import ConfigurationError, PulsekitError
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class Limits:
     interval: float = 10.0
 
     def __post_init__(self) -> None:
+        for name in ("warn", "delete", "interval"):
+            check_number(name, getattr(self, name))
         if not 0 < self.warn <= self.delete or self.interval <= 0:
             raise ConfigurationError("limits: 'warn' and 'interval' are greater than 0, and 'warn' is at most 'delete'")
 

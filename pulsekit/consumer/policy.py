@@ -152,6 +152,8 @@ class Policy:
 
     def delay_after(self, failures: int) -> float:
         """Return the delay in seconds before a message is requeued, after this number of failures (from 1)."""
+        if not self.delay:
+            return 0.0
         try:
             grown = self.delay * self.growth ** (failures - 1)
         except OverflowError:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from pulsekit._amqp.callbacks import check_kind, check_number
 from pulsekit.bindings.names import check_exchange, check_queue
 from pulsekit.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["MAX_EXPIRES", "Queue"]
 
@@ -42,6 +41,7 @@ class Queue:
     Raises:
         InvalidName: Raised when the name of a queue or exchange cannot exist on Pulse.
         ConfigurationError: Raised when two options contradict each other, or a value is out of range.
+        TypeError: Raised when an option has another type.
     """
 
     name: str
@@ -54,6 +54,8 @@ class Queue:
 
     def __post_init__(self) -> None:
         check_queue(self.name)
+        check_number("expires", self.expires, optional=True)
+        check_kind("arguments", self.arguments, Mapping, optional=False)
         if self.dead_letters is not None:
             check_exchange(self.dead_letters)
         if self.type is not None and self.type not in _TYPES:

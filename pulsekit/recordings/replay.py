@@ -15,6 +15,7 @@ from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING
 
+from pulsekit._amqp.callbacks import check_number
 from pulsekit.errors import ConfigurationError
 from pulsekit.publisher.encoder import Draft
 from pulsekit.publisher.publisher import WINDOW
@@ -143,9 +144,14 @@ class Replay:
             sleep: waits for a number of seconds.
 
         Raises:
-            ConfigurationError: Raised when the speed is not a number above zero.
+            ConfigurationError: Raised when the speed is not a number above zero, or another time is negative.
+            TypeError: Raised when a time is not a number.
         """
         _check_speed(speed)
+        check_number("max_gap", max_gap)
+        check_number("pace", pace, optional=True)
+        if max_gap < 0 or (pace or 0) < 0:
+            raise ConfigurationError("max_gap and pace are 0 seconds or more")
         self.count: int = 0
         self.planned: float = 0.0
         self.late: float = 0.0

@@ -107,6 +107,8 @@ async def test_draining_during_a_depth_request_does_not_close_the_channel(broker
 def test_invalid_limits_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(pulsekit.ConfigurationError):
         Limits(**wrong)
+    with pytest.raises(TypeError, match="warn is a number, not '2000'"):
+        Limits(warn="2000")  # type: ignore[arg-type]
 
 
 def depth(ready: int) -> QueueDepth:

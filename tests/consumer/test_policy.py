@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import aiormq
@@ -222,6 +223,7 @@ def test_a_delay_grows_up_to_its_limit() -> None:
     policy = Policy(delay=2, growth=3, max_delay=20)
     assert [policy.delay_after(count) for count in (1, 2, 3, 4, 10_000)] == [2, 6, 18, 20, 20]
     assert Policy(delay=3600).delay_after(5) == 3600
+    assert Policy(delay=0.0, growth=2).delay_after(2000) == Policy(delay=0, growth=inf).delay_after(2) == 0
 
 
 @pytest.mark.parametrize("timeout", [None, 30.0])

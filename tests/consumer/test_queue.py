@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -45,6 +46,19 @@ def test_options_become_arguments_of_queue_declare() -> None:
 def test_a_queue_that_cannot_be_declared_is_refused(options: dict[str, object], words: str) -> None:
     with pytest.raises(pulsekit.ConfigurationError, match=words):
         Queue(**({"name": "queue/me/jobs"} | options))  # type: ignore[arg-type] # the values are wrong on purpose
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"expires": "60"}, "expires is a number, not '60'"),
+        ({"arguments": None}, "arguments is of type Mapping, not None"),
+        ({"arguments": ["x-max-length"]}, "arguments is of type Mapping"),
+    ],
+)
+def test_an_option_of_a_wrong_type_is_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        Queue("queue/me/jobs", **options)
 
 
 def test_a_queue_is_a_value() -> None:

@@ -185,6 +185,12 @@ def test_a_speed_must_be_positive(speed: Any) -> None:
         Replay([], speed=speed)
 
 
+@pytest.mark.parametrize("times", [{"max_gap": -1}, {"pace": -1}, {"pace": "5"}, {"max_gap": None}])
+def test_a_time_between_two_messages_must_not_be_negative(times: Any) -> None:
+    with pytest.raises((ConfigurationError, TypeError), match=f"{next(iter(times))} .*"):
+        Replay([], **times)
+
+
 @pytest.mark.parametrize(
     ("changes", "key", "becomes"),
     [
