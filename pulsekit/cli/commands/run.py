@@ -22,6 +22,7 @@ from pulsekit.cli.options import (
 from pulsekit.errors import ConfigurationError, DocumentError, place_text
 
 if TYPE_CHECKING:
+    from pulsekit._documents.document import Document
     from pulsekit._documents.values import JSON
     from pulsekit.treeherder.job import Job
 
@@ -98,16 +99,20 @@ def _read_job(name: str, assignments: list[str] | None, removals: list[str] | No
 
     from pulsekit.cli.input.payloads import documents_in
     from pulsekit.records.edits import edited, edits_of
+    from pulsekit.records.payload import open_document
     from pulsekit.schemas.schema import load_schema
     from pulsekit.treeherder import Job
 
     schema = load_schema("pulse-job")
-    found = list(documents_in(name))
+    found: list[Document] = []
+    for one in documents_in(name):
+        if isinstance(one, DocumentError):
+            raise one
+        if opened := open_document(one):  # not the header or the trailer of a recording
+            found.append(opened[0])
     if len(found) != 1:
         raise ConfigurationError(f"{name} has {len(found)} payloads, and a run is one job: name a file with one")
     document = found[0]
-    if isinstance(document, DocumentError):
-        raise document
     if isinstance(document.value, dict):
         given = {key: value for key, value in document.value.items() if key not in _DETERMINED}
         first: dict[str, JSON] = {"taskId": f"{uuid4()}/0", "version": 1, "jobKind": "other", **given, **_FIRST}

@@ -109,6 +109,20 @@ def test_without_a_broker_the_command_runs_with_a_warning(tmp_path: Path) -> Non
     assert "3 states of the job were not published" in done.err
 
 
+@pytest.mark.parametrize("recording", [False, True])
+def test_the_job_may_be_that_of_one_record(recording: bool, tmp_path: Path) -> None:
+    header = {"v": 1, "type": "header", "bindings": []}
+    record = {"v": 1, "exchange": "exchange/me/x", "routing_key": "treeherder.try._", "payload": JOBS[0]}
+    lines = [header, record] if recording else [record]
+    (tmp_path / "one.ndjson").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    done = pulsekit(
+        *("run", "--job", "one.ndjson", "-e", "exchange/me/x", "-d", "treeherder", "--", "echo", "ran"),
+        folder=tmp_path,
+        url=NO_BROKER,
+    )
+    assert (done.status, done.out) == (0, "ran\n")
+
+
 @pytest.mark.usefixtures("job_file")
 async def test_a_job_that_no_queue_receives_is_a_warning(user: PulseUser, exchange: str, tmp_path: Path) -> None:
     done = pulsekit("run", "-e", exchange, "-d", "treeherder", "--", "true", folder=tmp_path, url=user.url)
