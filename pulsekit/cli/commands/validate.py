@@ -151,7 +151,7 @@ class _Report:
         self._migrate = migrate
         self._edits = edits
         self._judge = judge
-        self._broken: dict[str, int] = {}  # number of broken rules by severity
+        self._broken: dict[str, int] = {}  # number of payloads by severity of a finding
         self._schema = schema
         self._profile: Profile = context.profile
         self._context = context
@@ -214,8 +214,8 @@ class _Report:
         self._next = index + 1
         self.payloads += 1
         self._invalid += bool(found)
-        for one in lint:
-            self._broken[one.finding.severity] = self._broken.get(one.finding.severity, 0) + 1
+        for severity in {one.finding.severity for one in lint}:
+            self._broken[severity] = self._broken.get(severity, 0) + 1
         report = self._groups.add(PayloadReport(document.source, index, found, lint, outcome))
         if not self._statistics:
             self._write(report)

@@ -120,6 +120,12 @@ def test_text_output_has_a_line_per_error_that_an_editor_can_follow(call, folder
     assert result.err == "0 valid, 1 invalid against pulse-job (treeherder); Treeherder's rules: 1 dropped, 1 wrong\n"
 
 
+def test_the_summary_counts_jobs_and_not_findings(call) -> None:
+    result = call("validate", stdin=ndjson({**JOBS[0], "taskId": "a/0", "productName": "x" * 101}))
+    assert len([one for one in records(result)[0]["lint"] if one["severity"] == "wrong"]) > 1
+    assert result.err == "1 valid, 0 invalid against pulse-job (strict); Treeherder's rules: 1 wrong\n"
+
+
 def test_text_output_has_no_line_for_a_valid_job(call, folder) -> None:
     result = call("validate", "-o", "pretty", stdin=ndjson(*JOBS))
     assert (result.code, result.out) == (0, "")
