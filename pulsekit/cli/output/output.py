@@ -158,7 +158,8 @@ class Output:
         widths[: len(least)] = map(max, widths, least)
         hanging = sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)
         narrow = self._width is not None and hanging + min(widths[-1], _LEAST_ROOM) > self._width
-        for *cells, (last, style) in table:
+        for *cells, (whole, style) in table:
+            last = whole.rstrip()  # `textwrap.wrap` returns no line for spaces
             head: list[Cell] = [
                 (text + " " * (width - columns(text)) + _GAP, style)
                 for (text, style), width in zip(cells, widths, strict=False)

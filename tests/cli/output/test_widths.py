@@ -50,6 +50,15 @@ def test_lists_and_help_divide_and_cut_no_word(on_terminal: OnTerminal, argument
         assert set(re.findall(r"[^\s.]+", narrow)) == words
 
 
+def test_a_last_column_of_spaces_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setenv("COLUMNS", "80")
+    Output(Format.PRETTY).table([["key", " " * 100], ["b", "words"]])
+    assert screen.getvalue().splitlines() == ["key", "b    words"]
+
+
 @pytest.mark.parametrize(("columns", "hanging"), [(60, True), (80, False)])
 def test_the_last_column_begins_at_one_place(on_terminal: OnTerminal, columns: int, *, hanging: bool) -> None:
     lines = on_terminal("help", "environment", columns=columns, env={"NO_COLOR": "1"}).out.splitlines()
