@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_LINE",
     "Document",
+    "decode_text",
     "iter_ndjson",
     "parse_documents",
     "parse_documents_of_yaml",
@@ -102,7 +103,7 @@ def parse_json(text: str | bytes, *, source: str = "", first_line: int = 1, inde
         DocumentError: Raised when the text is not JSON, not UTF-8, is nested too deeply, or has a duplicate key or an
             integer that is too long.
     """
-    value, places = read_json(_decode(text, source, first_line), source=source, first_line=first_line)
+    value, places = read_json(decode_text(text, source, first_line), source=source, first_line=first_line)
     return Document(value, source, index, places.locate)
 
 
@@ -117,7 +118,7 @@ def parse_yaml(text: str | bytes, *, source: str = "", shared: bool = False) -> 
     Raises:
         DocumentError: Raised when the text is not such YAML, or does not have exactly one document.
     """
-    documents = _parse_yaml_stream(_decode(text, source), source, shared=shared)
+    documents = _parse_yaml_stream(decode_text(text, source), source, shared=shared)
     if not documents:
         raise DocumentError("the text contains no YAML document", source=source, line=1, column=1)
     if len(documents) > 1:
@@ -133,7 +134,7 @@ def parse_documents_of_yaml(text: str | bytes, *, source: str = "") -> list[Docu
     Raises:
         DocumentError: Raised when the text is not such YAML.
     """
-    return _parse_yaml_stream(_decode(text, source), source)
+    return _parse_yaml_stream(decode_text(text, source), source)
 
 
 def parse_documents(text: str | bytes, *, source: str = "") -> list[Document]:
@@ -147,7 +148,7 @@ def parse_documents(text: str | bytes, *, source: str = "") -> list[Document]:
     Raises:
         DocumentError: Raised when a part of the text cannot be parsed. No document is returned.
     """
-    text = _decode(text, source)
+    text = decode_text(text, source)
     if not text.strip():
         return []
     suffix = source[source.rfind(".") :].lower() if "." in source else ""
@@ -193,7 +194,12 @@ _HINTS = dict.fromkeys((b"\xff\xfe", b"\xfe\xff"), "; it looks like UTF-16: save
 _HINTS[b"\x1f\x8b"] = "; it is gzip: pipe the output of 'gunzip -c FILE', or use replay"  # RFC 1952 §2.3.1
 
 
-def _decode(text: str | bytes, source: str, first_line: int = 1) -> str:
+def decode_text(text: str | bytes, source: str, first_line: int = 1) -> str:
+    """Return a text, or decode UTF-8, without a byte order mark.
+
+    Raises:
+        DocumentError: Raised when the bytes are not UTF-8. The error has the position, and a hint for UTF-16 and gzip.
+    """
     if isinstance(text, str):
         return text.removeprefix("\ufeff")
     data = text.removeprefix(codecs.BOM_UTF8)

@@ -200,13 +200,13 @@ def _unpacked(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _one_record_a_line(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the lines without a byte order mark, or the elements of a JSON list that begins on the first line.
+    """Yield the lines without a byte order mark, or the elements of a JSON list on the first line that is not blank.
 
     Raises:
         ValueError: Raised when the list is not JSON, or is larger than the longest line.
     """
     first = next(lines, b"").removeprefix(BOM_UTF8)  # of an editor
-    while first and not first.strip():
+    while first.isspace():
         yield first
         first = next(lines, b"")
     if not first.lstrip().startswith(b"["):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from codecs import BOM_UTF8
 from contextlib import suppress
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pulsekit.bindings.matching import RoutedMessage, check_key
@@ -16,32 +16,42 @@ if TYPE_CHECKING:
 
 __all__ = ["read_routed"]
 
+_LIST = re.compile(rb"\s*\[\s*(?:\{|\]?\s*\Z)")  # the first line of a JSON list of objects, or of an empty list
+
 
 def read_routed(lines: Iterable[bytes], *, source: str) -> Iterator[RoutedMessage]:
-    """Parse routing keys, one per line, or a recording. Its header, gaps and trailer are skipped.
+    """Parse routing keys, one per line, or a recording. Its header, gaps and trailer are skipped, and blank lines.
 
     A download of Pulse Inspector, which is a JSON list of records, can also be read.
 
     Raises:
         DocumentError: Raised when a line is neither a key that AMQP can encode nor a record.
     """
+    begun = False  # after the first line that is not blank
     lines = iter(lines)
-    first = next(lines, b"").removeprefix(BOM_UTF8)
-    if first.lstrip().startswith((b"[{", b"[\n", b"[\r")):
-        yield from _from_list(b"".join((first, *lines)), source)
-        return
-    for number, line in enumerate(chain([first], lines), 1):
+    for number, line in enumerate(lines, 1):
+        text = line.rstrip(b"\r\n")
+        if number == 1:
+            text = text.removeprefix(BOM_UTF8)
+        if not text.strip():
+            continue
+        if not begun and _LIST.match(text):
+            yield from _from_list(b"\n" * (number - 1) + b"".join((text, b"\n", *lines)), source)
+            return
+        begun = True
         try:
-            text = line.rstrip(b"\r\n")
-            if text.startswith(b"{"):
+            if text.lstrip().startswith(b"{"):
                 message = _from_record(text, source, number)
             else:
                 message = RoutedMessage((check_key(text.decode()),))
         except UnicodeDecodeError:
-            raise DocumentError("the line is not UTF-8", source=source, line=number) from None
+            from pulsekit._documents.document import decode_text  # only decode_text finds the position of the error
+
+            decode_text(line, source, number)
+            raise
         except InvalidMessage as error:
             raise DocumentError(str(error), source=source, line=number) from error
-        if message is not None and text:
+        if message is not None:
             yield message
 
 

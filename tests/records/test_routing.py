@@ -42,7 +42,7 @@ def test_metadata_lines_of_a_recording_are_skipped() -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (b"\xff", "keys.txt:2: the line is not UTF-8"),
+        (b"\xff", "keys.txt:2:1: byte 0xff at offset 0 is not UTF-8"),
         ("x" * 256, "keys.txt:2: routing key 'xxx"),
         ("{}", "keys.txt:2: the record has no text `routing_key`"),
         ("{", "keys.txt:2:2: this is not JSON: "),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import signal
 import subprocess
@@ -209,7 +210,7 @@ def test_metadata_lines_of_a_recording_are_skipped(call) -> None:
         ('{"routing_key": "a", "cc": "b"}', "error: <stdin>:2: `exchange` of a record must be text, and `cc` a list"),
         ('{"routing_key": "a", "cc": [1]}', "error: <stdin>:2: `cc` of a record must be a list of keys"),
         ("x" * 256, "error: <stdin>:2: routing key 'xxx"),
-        (b"\xff", "error: <stdin>:2: the line is not UTF-8"),
+        (b"a\xff", "error: <stdin>:2:2: byte 0xff at offset 1 is not UTF-8"),
         (b"x" * (17 << 20), "error: <stdin>:2: the line has more than 16 MiB"),
     ],
 )
@@ -221,7 +222,13 @@ def test_a_line_that_is_not_a_key_is_an_error_with_number(call, line, words) -> 
     assert words in result.err
 
 
-@pytest.mark.parametrize("stdin", [None, "", "\n\n"])
+def test_a_compressed_recording_is_an_error_that_names_gunzip(call) -> None:
+    result = call("match", "--binding", "#", stdin=gzip.compress(b'{"routing_key": "a"}'))
+    assert (result.code, result.out) == (1, "")
+    assert "it is gzip: pipe the output of 'gunzip -c FILE'" in result.err
+
+
+@pytest.mark.parametrize("stdin", [None, "", "\n\n", "\n[]\n", " \r\n"])
 def test_no_key_is_a_usage_error_with_an_example(call, stdin) -> None:
     result = call("match", stdin=stdin)
     assert (result.code, result.out) == (2, "")

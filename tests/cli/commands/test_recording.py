@@ -355,12 +355,12 @@ async def in_thread(block: AbstractContextManager[T]) -> AsyncIterator[T]:
         await asyncio.to_thread(block.__exit__, None, None, None)
 
 
-@pytest.mark.parametrize("pretty", [False, True])
+@pytest.mark.parametrize(("before", "indent"), [("", None), ("", 2), ("\ufeff\n \n", None), ("\n", 2)])
 async def test_the_download_of_pulse_inspector_is_read_by_every_command(
-    pretty: bool, user: PulseUser, exchange: str, tmp_path: Path
+    before: str, indent: int | None, user: PulseUser, exchange: str, tmp_path: Path
 ) -> None:
     entry = {"exchange": "exchange/other/jobs", "routingKey": "treeherder.try._", "redelivered": False, "cc": ["a.b"]}
-    text = json.dumps([{"payload": job, **entry} for job in JOBS[:2]], indent=2 if pretty else None)
+    text = before + json.dumps([{"payload": job, **entry} for job in JOBS[:2]], indent=indent)
     (tmp_path / "download.json").write_text(text)
     (tmp_path / "sources.txt").write_text("exchange/other/jobs.treeherder.#")
     read = "download.json"
