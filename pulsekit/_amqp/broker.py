@@ -128,7 +128,7 @@ class Broker:
                 context.load_cert_chain(self.cert_file, self.key_file)
         except (OSError, ssl.SSLError) as error:
             files = ", ".join(name for name in (self.ca_file, self.cert_file, self.key_file) if name)
-            raise ConfigurationError(f"cannot use the certificate files {files}: {error}") from error
+            raise ConfigurationError(f"cannot use the certificate files {files}: {error.strerror or error}") from error
         return context
 
 

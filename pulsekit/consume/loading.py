@@ -140,4 +140,6 @@ def _failed(name: str, error: BaseException) -> ConfigurationError:
             f"{name} ended the program while it was imported{place}: put what it runs under "
             "`if __name__ == '__main__':`"
         )
+    if isinstance(error, OSError) and not place:  # of the file itself, and not of its code
+        return ConfigurationError(f"{error.filename or name} cannot be read: {error.strerror or error}")
     return ConfigurationError(f"{name} cannot be imported: {type(error).__name__}: {error}{place}")

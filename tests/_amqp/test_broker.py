@@ -181,3 +181,6 @@ def test_an_unusable_certificate_file_is_reported(tmp_path: Path) -> None:
     broken.write_text("not a certificate")
     with pytest.raises(ConfigurationError, match=r"ca\.pem"):
         parse_url(f"amqps://u:p@h/?cafile={broken}").ssl_context()
+    missing = tmp_path / "none.pem"
+    with pytest.raises(ConfigurationError, match=r"none\.pem: No such file or directory$"):
+        parse_url(f"amqps://u:p@h/?cafile={missing}").ssl_context()

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
 import pytest
+from support.command import ordinary_user, start
 from support.command import pulsekit as pulsekit_command
-from support.command import start
 
 import pulsekit.sync
 from pulsekit import Queue
@@ -410,3 +410,16 @@ def test_contradicting_options_are_reported_with_a_correction(offline: Path, wor
     done = pulsekit_command("consume", *words.split(), "--app-dir", "app", folder=offline, url=url)
     assert (done.status, done.out) == (2, "")
     assert expected in done.err.replace("\n", " ")
+
+
+@pytest.mark.parametrize("target", ["closed.py:on_task", "closed:on_task"])
+def test_a_file_that_cannot_be_read_is_an_error_without_the_number_of_the_system(tmp_path: Path, target: str) -> None:
+    file = tmp_path / "closed.py"
+    file.touch(mode=0)
+    done = pulsekit_command(
+        *("consume", target, "exchange/me/x", "--queue", "queue/me/q"),
+        folder=tmp_path,
+        url="amqp://me:p@127.0.0.1:1/",
+        prefix=ordinary_user(),
+    )
+    assert (done.status, done.err) == (2, f"error: {file} cannot be read: Permission denied\n")
