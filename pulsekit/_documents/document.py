@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pulsekit._documents.json_reader import read_json
+from pulsekit._documents.lines import check_line
 from pulsekit._documents.values import pointer_tokens
 from pulsekit.errors import DocumentError
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     Locate: TypeAlias = Callable[[Sequence[str]], tuple[int, int] | None]
 
 __all__ = [
-    "MAX_LINE",
     "Document",
     "decode_text",
     "iter_ndjson",
@@ -33,8 +33,6 @@ __all__ = [
     "parse_json",
     "parse_yaml",
 ]
-
-MAX_LINE = 16 * 1024 * 1024  # bytes of one NDJSON line: more than any message, and less than the memory of a CI machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +163,7 @@ def parse_documents(text: str | bytes, *, source: str = "") -> list[Document]:
     return [replace(one, index=index) for index, one in enumerate(found)]
 
 
-def iter_ndjson(lines: Iterable[bytes | str], *, source: str = "", max_line: int = MAX_LINE) -> Iterator[Document]:
+def iter_ndjson(lines: Iterable[bytes | str], *, source: str = "") -> Iterator[Document]:
     """Parse NDJSON as it arrives: one document for each line that is not blank.
 
     At most one line is in memory. After an error, the iterator continues with the next line.
@@ -173,7 +171,6 @@ def iter_ndjson(lines: Iterable[bytes | str], *, source: str = "", max_line: int
     Args:
         lines: the lines, such as a file opened in binary mode.
         source: the file name, for errors.
-        max_line: the maximum length of a line in bytes (or characters).
 
     Raises:
         DocumentError: Raised by `next` when a line cannot be parsed. The error has the number of the line.
@@ -181,9 +178,7 @@ def iter_ndjson(lines: Iterable[bytes | str], *, source: str = "", max_line: int
 
     def parse(numbered: tuple[int, tuple[int, bytes | str]]) -> Document:
         index, (number, line) = numbered
-        if len(line) > max_line:
-            reason = f"the line is longer than {max_line:,} bytes; check that the file is NDJSON"
-            raise DocumentError(reason, source=source, line=number)
+        check_line(line, source, number)
         return parse_json(line, source=source, first_line=number, index=index)
 
     # Unlike a generator, map continues after the exception of one line.

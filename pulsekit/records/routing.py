@@ -8,6 +8,7 @@ from codecs import BOM_UTF8
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from pulsekit._documents.lines import check_line
 from pulsekit.bindings.matching import RoutedMessage, check_key
 from pulsekit.errors import DocumentError, InvalidMessage
 
@@ -25,7 +26,7 @@ def read_routed(lines: Iterable[bytes], *, source: str) -> Iterator[RoutedMessag
     A download of Pulse Inspector, which is a JSON list of records, can also be read.
 
     Raises:
-        DocumentError: Raised when a line is neither a key that AMQP can encode nor a record.
+        DocumentError: Raised when a line is neither a key that AMQP can encode nor a record, or has more than 16 MiB.
     """
     begun = False  # after the first line that is not blank
     lines = iter(lines)
@@ -39,6 +40,7 @@ def read_routed(lines: Iterable[bytes], *, source: str) -> Iterator[RoutedMessag
             yield from _from_list(b"\n" * (number - 1) + b"".join((text, b"\n", *lines)), source)
             return
         begun = True
+        check_line(line, source, number)
         try:
             if text.lstrip().startswith(b"{"):
                 message = _from_record(text, source, number)

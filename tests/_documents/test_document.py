@@ -147,8 +147,8 @@ def test_a_stream_is_read_only_as_far_as_requested() -> None:
 
 
 def test_a_line_without_an_end_is_refused() -> None:
-    with pytest.raises(DocumentError, match=r"^<stdin>:2: .*longer than 100 bytes") as caught:
-        list(iter_ndjson([b"1\n", b"x" * 101], source="<stdin>", max_line=100))
+    with pytest.raises(DocumentError, match=r"^<stdin>:2: .*more than 16 MiB") as caught:
+        list(iter_ndjson([b"1\n", b"x" * (17 << 20)], source="<stdin>"))
     assert caught.value.line == 2
 
 

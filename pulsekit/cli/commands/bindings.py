@@ -187,11 +187,11 @@ def _messages_in(name: str) -> Iterator[RoutedMessage]:
     from pulsekit.records.routing import read_routed
 
     if name == "-":
-        yield from read_routed(bounded_lines(stdin(), STDIN), source=STDIN)
+        yield from read_routed(bounded_lines(stdin()), source=STDIN)
         return
     with Path(name).open("rb") as file:
         if file.peek(len(_GZIP))[: len(_GZIP)] != _GZIP:
-            yield from read_routed(bounded_lines(file, name), source=name)
+            yield from read_routed(bounded_lines(file), source=name)
             return
     from pulsekit.bindings.matching import RoutedMessage
     from pulsekit.recordings.reader import read_recording

@@ -156,8 +156,8 @@ def _has_payloads(name: str) -> bool:
         return False
     with Path(name).open("rb") as file:
         try:
-            first = load_json(next((line for line in bounded_lines(file, name) if line.strip()), b""))
-        except (ValueError, RecursionError, DocumentError):
+            first = load_json(next((line for line in bounded_lines(file) if line.strip()), b""))
+        except (ValueError, RecursionError):
             return False
     return isinstance(first, dict) and not (is_record(first) or is_metadata(first))
 

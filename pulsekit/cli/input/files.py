@@ -11,19 +11,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from pulsekit._documents.lines import MAX_LINE
 from pulsekit.errors import ConfigurationError, DocumentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MAX_FILE", "MAX_LINE", "STDIN", "bounded_lines", "check_seekable", "is_piped", "read_input", "stdin"]
+__all__ = ["MAX_FILE", "STDIN", "bounded_lines", "check_seekable", "is_piped", "read_input", "stdin"]
 
 STDIN = "<stdin>"  # the name of stdin in messages
 # Bytes of a file that is read into memory. The task graph of a push to Firefox can have more than 100 MiB, and needs
 # six times as much memory.
 MAX_FILE = 256 * 1024 * 1024
 _MAX_YAML = 4 * 1024 * 1024  # bytes; a larger file exceeds the parser's limit of characters
-MAX_LINE = 16 * 1024 * 1024  # bytes of a line of NDJSON
 
 
 def is_piped() -> bool:
@@ -82,15 +82,12 @@ def read_input(name: str) -> tuple[bytes, str]:
     return data, source
 
 
-def bounded_lines(stream: BinaryIO, source: str = STDIN) -> Iterator[bytes]:
+def bounded_lines(stream: BinaryIO) -> Iterator[bytes]:
     """Yield each line as soon as it arrives. At most one line is in memory.
 
-    Raises:
-        DocumentError: Raised when a line is longer than 16 MiB.
+    A line of more than 16 MiB is truncated, but still exceeds this limit, so that its parser can refuse it.
     """
-    number = 0
     while line := stream.readline(MAX_LINE + 1):
-        number += 1
-        if len(line) > MAX_LINE:
-            raise DocumentError(f"the line has more than {MAX_LINE >> 20} MiB", source=source, line=number)
         yield line
+        while len(line) > MAX_LINE and not line.endswith(b"\n"):  # discard the rest of the line
+            line = stream.readline(MAX_LINE + 1)

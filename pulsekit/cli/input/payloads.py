@@ -15,7 +15,8 @@ import stat
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from pulsekit._documents.document import iter_ndjson, parse_documents, parse_json
-from pulsekit.cli.input.files import MAX_FILE, MAX_LINE, STDIN, bounded_lines, is_piped, read_input, stdin
+from pulsekit._documents.lines import MAX_LINE, check_line
+from pulsekit.cli.input.files import MAX_FILE, STDIN, bounded_lines, is_piped, read_input, stdin
 from pulsekit.errors import ConfigurationError, DocumentError
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def documents_in(name: str) -> Iterator[Document | DocumentError]:
             yield from parse_documents(read_input(name)[0], source=name)
             return
         file.seek(0)
-        documents = iter_ndjson(bounded_lines(file, name), source=name)
+        documents = iter_ndjson(bounded_lines(file), source=name)
         while True:
             try:
                 yield from documents
@@ -113,14 +114,14 @@ def piped_documents(before_waiting: Callable[[], object]) -> Iterator[Document |
 
 def _piped(descriptor: int, source: str, before_waiting: Callable[[], object]) -> Iterator[Document | DocumentError]:
     pipe = _Pipe(source)
-    for line in _lines(descriptor, before_waiting, pipe):
-        document = pipe.take(line)
-        if document is not None:
-            yield document
-    yield from pipe.rest()
+    before_waiting()
+    while chunk := os.read(descriptor, _CHUNK):
+        yield from pipe.feed(chunk)
+        before_waiting()
+    yield from pipe.end()
 
 
-async def read_pipe() -> tuple[list[Document], AsyncIterator[Document | DocumentError] | None]:
+async def read_pipe() -> tuple[list[Document | DocumentError], AsyncIterator[Document | DocumentError] | None]:
     """Read stdin in a thread, without blocking the event loop.
 
     Returns:
@@ -130,44 +131,89 @@ async def read_pipe() -> tuple[list[Document], AsyncIterator[Document | Document
     Raises:
         DocumentError: Raised when the text is not JSON or YAML, or is larger than the limit.
     """
-    from pulsekit.cli.output.streams import read_lines
+    from pulsekit.recordings.worker import Worker
 
     pipe = _Pipe()
-    lines = read_lines(stdin(), limit=MAX_LINE)
-    async for line in lines:
-        first = pipe.take(line)
-        if first is not None:
-            return [], _stream(first, pipe, lines)
-    return pipe.rest(), None
+    worker = Worker("read standard input")  # a daemon, so a wait for the pipe does not block the exit of the command
+    descriptor = stdin().fileno()
 
-
-async def _stream(
-    first: Document | DocumentError, pipe: _Pipe, lines: AsyncIterator[bytes]
-) -> AsyncIterator[Document | DocumentError]:
-    yield first
-    async for line in lines:
-        document = pipe.take(line)
-        if document is not None:
+    async def read() -> AsyncIterator[Document | DocumentError]:
+        for document in first:
             yield document
+        while chunk := await worker.call(lambda: os.read(descriptor, _CHUNK)):
+            for document in pipe.feed(chunk):
+                yield document
+        for document in pipe.end():
+            yield document
+
+    while chunk := await worker.call(lambda: os.read(descriptor, _CHUNK)):
+        if first := list(pipe.feed(chunk)):
+            return [], read()
+    return pipe.end(), None
 
 
 class _Pipe:
-    """A parser for the lines of a pipe. It parses each line of NDJSON at once, and buffers all other text."""
+    """A parser for a pipe. It parses each line of NDJSON at once, and buffers all other text.
+
+    `_begun` has the parts of the current line. They are joined once, so the time is linear in the size of a line. The
+    rest of a line that exceeds the limit is discarded, and the lines after it are parsed.
+    """
 
     def __init__(self, source: str = STDIN) -> None:
         self._source = source
         self._is_ndjson: bool | None = None  # None until the first line that is not blank
         self._number = 0
         self._index = 0
+        self._begun: list[bytes] = []
+        self._size = 0  # bytes in `_begun`
+        self._discards = False  # until the end of the line
         self._kept: list[bytes] = []
-        self._size = 0
+        self._kept_size = 0
+
+    def feed(self, chunk: bytes) -> Iterator[Document | DocumentError]:
+        """Yield the payloads or parse errors of the lines of NDJSON that end in the next bytes of the pipe.
+
+        Raises:
+            DocumentError: Raised when the buffered text is larger than the limit.
+        """
+        *ends, rest = chunk.split(b"\n")
+        for end in ends:
+            self._begin(end)
+            yield from self._end_line()
+            self._discards = False
+        self._begin(rest)
+        if self._size > self._limit:
+            yield from self._end_line()
+            self._discards = True
+
+    def end(self) -> list[Document | DocumentError]:
+        """Return the payloads of the last line and of the buffered text after the end of the input.
+
+        Raises:
+            DocumentError: Raised when the text is not JSON or YAML.
+        """
+        last = list(self._end_line()) if self._size else []
+        return last if self._is_ndjson else [*parse_documents(b"\n".join(self._kept), source=self._source)]
+
+    def _begin(self, part: bytes) -> None:
+        if not self._discards:
+            self._begun.append(part)
+            self._size += len(part)
+
+    def _end_line(self) -> Iterator[Document | DocumentError]:
+        if not self._discards:
+            line = b"".join(self._begun)
+            self._begun, self._size = [], 0
+            document = self._take(line)
+            if document is not None:
+                yield document
 
     @property
-    def limit(self) -> int:
+    def _limit(self) -> int:
         """The maximum number of bytes of a line. It is larger for JSON, because a task graph can be one long line."""
         return MAX_LINE if self._is_ndjson else MAX_FILE
 
-    def take(self, line: bytes) -> Document | DocumentError | None:
+    def _take(self, line: bytes) -> Document | DocumentError | None:
         """Add the next line. For NDJSON, return its payload or its parse error, otherwise None.
 
         Raises:
@@ -179,8 +225,8 @@ class _Pipe:
             self._is_ndjson = len(line) <= MAX_LINE and _is_value(line)
         if not self._is_ndjson:
             self._kept.append(line)
-            self._size += len(line) + 1
-            if self._size > MAX_FILE:
+            self._kept_size += len(line) + 1
+            if self._kept_size > MAX_FILE:
                 reason = f"more than {MAX_FILE >> 20} MiB that are not NDJSON; select a part of it, such as with jq"
                 raise DocumentError(reason, source=self._source)
             return None
@@ -188,44 +234,11 @@ class _Pipe:
             return None
         index = self._index
         self._index += 1
-        if len(line) > MAX_LINE:
-            return DocumentError(f"the line has more than {MAX_LINE >> 20} MiB", source=self._source, line=self._number)
         try:
+            check_line(line, self._source, self._number)
             return parse_json(line, source=self._source, first_line=self._number, index=index)
         except DocumentError as error:
             return error
-
-    def rest(self) -> list[Document]:
-        """Return the payloads of the buffered text after the end of the input.
-
-        Raises:
-            DocumentError: Raised when the text is not JSON or YAML.
-        """
-        return [] if self._is_ndjson else parse_documents(b"\n".join(self._kept), source=self._source)
-
-
-def _lines(descriptor: int, before_waiting: Callable[[], object], pipe: _Pipe) -> Iterator[bytes]:
-    """Yield the lines of a pipe without line ends. Truncate a line that exceeds the limit, and stop after it.
-
-    `begun` has the parts of the current line. They are joined once, so the time is linear in the size of a line.
-    """
-    begun: list[bytes] = []
-    size = 0
-    before_waiting()
-    while chunk := os.read(descriptor, _CHUNK):
-        end, *lines = chunk.split(b"\n")
-        begun.append(end)
-        size += len(end)
-        if lines:
-            yield b"".join(begun)
-            *whole, rest = lines
-            yield from whole
-            begun, size = [rest], len(rest)
-        if size > pipe.limit:
-            break
-        before_waiting()
-    if size:
-        yield b"".join(begun)
 
 
 def is_ndjson(file: BinaryIO, name: str) -> bool:

@@ -1,23 +1,21 @@
-"""Read stdin and write stdout in threads, so that a slow pipe does not delay heartbeats and confirms.
+"""Write stdout in a thread, so that a slow pipe does not delay heartbeats and confirms.
 
-The threads are daemons, so a thread that waits for a pipe does not block the exit of the command.
+The thread is a daemon, so it does not block the exit of the command while it waits for a pipe.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from pulsekit.recordings.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
     from typing import Any
 
-__all__ = ["Outlet", "read_lines"]
+__all__ = ["Outlet"]
 
-_CHUNK = 256 * 1024  # bytes of a read; a pipe returns the bytes that are available
 _MOST = 256 * 1024  # bytes in the buffer; if there are more, a producer must wait
 
 
@@ -91,22 +89,3 @@ class Outlet:
         self._error = written.exception()
         if self._error is None and self._pieces:
             self._begin()
-
-
-async def read_lines(stream: BinaryIO, *, limit: int) -> AsyncIterator[bytes]:
-    """Yield each line of a pipe when it arrives, without the line end.
-
-    A line of more than `limit` bytes is truncated, but still exceeds the limit, so that the caller can refuse it. No
-    line follows it.
-    """
-    worker = Worker("read standard input")
-    descriptor = stream.fileno()
-    rest = b""
-    while chunk := await worker.call(lambda: os.read(descriptor, _CHUNK)):
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            yield line
-        if len(rest) > limit:
-            break
-    if rest:
-        yield rest

@@ -510,6 +510,25 @@ async def test_a_job_of_five_megabytes_is_published(
     assert await received(messages, 1) == [big]
 
 
+def test_a_piped_list_may_be_one_line_of_any_length(call: Call) -> None:
+    text = json.dumps([JOBS[0] | {"labels": ["x" * 40] * 120_000}] * 4)
+    done = call("publish", "-e", "exchange/me/x", "-d", "t", "--dry-run", "--no-schema", stdin=text)
+    assert len(done.out.splitlines()) == 4, done.err
+
+
+@pytest.mark.parametrize("piped", [False, True])
+async def test_a_line_without_an_end_does_not_keep_the_next_jobs_from_being_sent(
+    user: PulseUser, exchange: str, messages: library.Consumer, folder: Path, piped: bool
+) -> None:
+    text = f'{ndjson(JOBS[0])}{{"x": "{"x" * (17 << 20)}"}}\n{ndjson(JOBS[1])}'
+    (folder / "jobs.ndjson").write_text(text)
+    arguments = ("publish", "-e", exchange, "-k", "k", "--keep-going", *([] if piped else ["jobs.ndjson"]))
+    done = pulsekit(*arguments, folder=folder, url=user.url, given=text if piped else "")
+    assert done.status == 3
+    assert f"{'<stdin>' if piped else 'jobs.ndjson'}:2: the line has more than 16 MiB" in done.err
+    assert await received(messages, 2) == JOBS[:2]
+
+
 def test_many_messages_on_a_terminal_are_a_bar_and_a_count(
     user: PulseUser, exchange: str, on_terminal: OnTerminal, folder: Path
 ) -> None:

@@ -230,13 +230,14 @@ def test_text_that_is_not_json_or_yaml_is_invalid_with_a_reason(call, folder, na
     assert call("validate", stdin=data).code == 1
 
 
-def test_an_endless_line_is_the_last_one_that_is_read(call, folder) -> None:
+def test_a_line_without_an_end_does_not_hide_the_lines_after_it(call, folder) -> None:
     (folder / "jobs.ndjson").write_bytes(ndjson(PENDING).encode() + b'"' + b"x" * (17 << 20) + b'"\n{}\n')
     for result in (call("validate", "jobs.ndjson"), call("validate", stdin=(folder / "jobs.ndjson").read_bytes())):
         assert result.code == 1
-        assert [(one["index"], one["valid"]) for one in records(result)] == [(0, True), (1, False)]
+        assert [(one["index"], one["valid"]) for one in records(result)] == [(0, True), (1, False), (2, False)]
         (error,) = records(result)[1]["errors"]
         assert (error["rule"], error["line"], error["message"]) == ("syntax", 2, "the line has more than 16 MiB")
+        assert records(result)[2]["errors"][0]["line"] == 3
 
 
 def test_blank_lines_before_the_first_payload_count_as_lines(call) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from pulsekit._documents.canonical import read_canonical
 from pulsekit._documents.document import parse_documents, parse_json
+from pulsekit._documents.lines import check_line
 from pulsekit._documents.payloads import decode_body
 from pulsekit.cli.input.files import bounded_lines, check_seekable, read_input
 from pulsekit.cli.input.payloads import is_ndjson
@@ -105,14 +106,12 @@ class _Lines:
         before: the number of lines before the block.
         index: the number of payloads before the block.
         lines: the lines.
-        end: the error that ended the reading of the file, or None.
     """
 
     source: str
     before: int
     index: int
     lines: list[bytes]
-    end: DocumentError | None = None
 
     def digest(self) -> bytes:
         return hashlib.sha256(b"".join(self.lines)).digest()
@@ -124,6 +123,7 @@ class _Lines:
             if not text:
                 continue
             try:
+                check_line(text, self.source, number)
                 # Most jobs are valid. So a line is parsed with positions of values only after a failure.
                 value = decode_body(text) if checked else read_canonical(text)
                 taken = plan.messages(value, checked=checked, line=number, size=len(text))
@@ -136,8 +136,6 @@ class _Lines:
             except (ValueError, InvalidInput):
                 yield plan.take(self._document(line, number, index))
             index += 1
-        if self.end is not None:
-            yield RefusedPayload(self.end, self.end)
 
     def as_written(self, plan: PublishPlan) -> Iterator[PlannedMessages | RefusedPayload]:
         """Yield the messages of lines that are plain payloads. The body of a message is the text of its line."""
@@ -147,6 +145,7 @@ class _Lines:
 
     def _document(self, line: bytes, number: int, index: int) -> Document | DocumentError:
         try:
+            check_line(line, self.source, number)
             return parse_json(line, source=self.source, first_line=number, index=index)
         except DocumentError as error:
             return error
@@ -162,16 +161,12 @@ def _blocks(names: Sequence[str]) -> Iterator[_Whole | _Lines]:
             file.seek(0)
             before = index = size = 0
             lines: list[bytes] = []
-            end = None
-            try:
-                for line in bounded_lines(file, name):
-                    lines.append(line)
-                    size += len(line)
-                    if size >= _BLOCK:
-                        yield _Lines(name, before, index, lines)
-                        before += len(lines)
-                        index += sum(1 for line in lines if line.strip(_SPACE))
-                        lines, size = [], 0
-            except DocumentError as error:
-                end = error
-            yield _Lines(name, before, index, lines, end)
+            for line in bounded_lines(file):
+                lines.append(line)
+                size += len(line)
+                if size >= _BLOCK:
+                    yield _Lines(name, before, index, lines)
+                    before += len(lines)
+                    index += sum(1 for line in lines if line.strip(_SPACE))
+                    lines, size = [], 0
+            yield _Lines(name, before, index, lines)
