@@ -655,6 +655,13 @@ def test_a_recording_without_messages_is_empty(call: Call, folder: Path, monkeyp
     assert (done.code, done.err) == (2, "error: nothing to publish: none.ndjson is empty\n")
 
 
+def test_a_piped_recording_without_messages_is_empty(user: PulseUser, exchange: str, folder: Path) -> None:
+    text = ndjson(*({"v": 1, "type": kind} for kind in ("header", "trailer")))
+    done = pulsekit("publish", "-e", exchange, folder=folder, url=user.url, given=text)
+    assert (done.status, done.out) == (2, "")
+    assert done.err.splitlines()[-1] == "error: nothing to publish: <stdin> is empty"
+
+
 async def test_a_job_that_became_invalid_after_validation_is_not_sent(
     user: PulseUser, exchange: str, tmp_path: Path
 ) -> None:

@@ -98,6 +98,9 @@ class Sending:
             publisher: publishes the messages.
             window: the number of messages in flight.
             local: whether the broker is on this machine.
+
+        Raises:
+            ConfigurationError: Raised when the pipe has no payload.
         """
         from pulsekit.publisher.planned import PlannedPublish
 
@@ -186,11 +189,13 @@ class Sending:
     async def _streamed(
         self, documents: AsyncIterator[Document | DocumentError]
     ) -> AsyncIterator[PlannedMessages | RefusedPayload]:
-        skip = self._skip
+        number = 0
         async for document in documents:
             result = self._plan.take(document)
-            if skip or not result:
-                skip -= bool(result)
+            if not result:  # the header, a gap or the trailer of a recording
+                continue
+            number += 1
+            if number <= self._skip:
                 continue
             if isinstance(result, RefusedPayload):
                 self._refusals.add(result)
@@ -198,6 +203,8 @@ class Sending:
                 self._summary.add(result)
                 self._dropped.add(result.dropped)
             yield result
+        if not number:
+            raise ConfigurationError(f"nothing to publish: {STDIN} is empty")
 
 
 def _nothing() -> None: ...
