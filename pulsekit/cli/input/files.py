@@ -5,6 +5,7 @@ An OSError propagates with the name of the file. Its exit code is 74.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -41,7 +42,13 @@ def is_piped() -> bool:
 
 
 def stdin() -> BinaryIO:
-    """Return stdin as bytes."""
+    """Return stdin as bytes.
+
+    Raises:
+        OSError: Raised when stdin is closed.
+    """
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF), STDIN)
     return sys.stdin.buffer
 
 

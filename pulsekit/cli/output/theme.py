@@ -71,12 +71,12 @@ def paint(text: str, style: str, stream: TextIO) -> str:
     return sgr(text, style) if style and text and wants_colours(stream) else text
 
 
-def wants_colours(stream: TextIO) -> bool:
-    """Return whether a stream is a terminal with colours, unless `NO_COLOR` or `TERM=dumb` is set.
+def wants_colours(stream: TextIO | None) -> bool:
+    """Return whether a stream is a terminal with colours, unless `NO_COLOR` or `TERM=dumb` is set, or it is closed.
 
     With `FORCE_COLOR`, any stream has colours, unless `NO_COLOR` is set (https://no-color.org, https://force-color.org).
     """
-    if os.environ.get("NO_COLOR"):
+    if os.environ.get("NO_COLOR") or stream is None:
         return False
     return bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and os.environ.get("TERM") != "dumb")
 

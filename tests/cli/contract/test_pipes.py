@@ -98,6 +98,9 @@ def test_a_full_disk_is_reported_once(place: Place, line: str) -> None:
         ("tail {exchange} --for 100ms", 0, "0 messages in"),
         ("queue show {queue}", 0, ""),
         ("sandbox --port 0 -- true", 0, ""),
+        ("validate -", 74, "error: <stdin>: Bad file descriptor"),
+        ("bindings --keys - registration.yml", 74, "error: <stdin>: Bad file descriptor"),
+        ("match a --registration -", 74, "error: <stdin>: Bad file descriptor"),
     ],
 )
 def test_a_closed_stdin_is_no_input_and_no_error(place: Place, line: str, status: int, words: str) -> None:
@@ -108,3 +111,12 @@ def test_a_closed_stdin_is_no_input_and_no_error(place: Place, line: str, status
     assert done.returncode == status, done.stderr
     assert words in done.stderr
     assert_plain_end(done.stderr, place)
+
+
+@pytest.mark.parametrize("line", ["--help", "publish --help", "queue --help", "--version"])
+def test_help_with_a_closed_stdout_is_no_bug(place: Place, line: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "pulsekit", *place.words(line)],
+        env=environment(place.folder, place.url), cwd=place.folder, stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
