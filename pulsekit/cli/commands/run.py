@@ -19,7 +19,7 @@ from pulsekit.cli.options import (
     UrlOption,
     timeout_option,
 )
-from pulsekit.errors import ConfigurationError, DocumentError, place_text
+from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload, place_text
 
 if TYPE_CHECKING:
     from pulsekit._documents.document import Document
@@ -108,7 +108,12 @@ def _read_job(name: str, assignments: list[str] | None, removals: list[str] | No
     for one in documents_in(name):
         if isinstance(one, DocumentError):
             raise one
-        if opened := open_document(one):  # not the header or the trailer of a recording
+        try:
+            opened = open_document(one)
+        except InvalidPayload as error:
+            problem = error.problems[0]
+            raise ConfigurationError(f"{place_text(name, problem.line, problem.column)}: {problem}") from error
+        if opened is not None:  # None for the header or the trailer of a recording
             found.append(opened[0])
     if len(found) != 1:
         raise ConfigurationError(f"{name} has {len(found)} payloads, and a run is one job: name a file with one")

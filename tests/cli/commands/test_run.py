@@ -151,11 +151,13 @@ async def test_a_destination_that_no_queue_receives_does_not_stop_the_next_one(
         (("--set", "jobKind=nonsense"), "jobKind"),
         (("--job", "missing.yml"), "missing.yml"),
         (("-d", ""), "destination"),
+        (("--job", "record.json"), "record.json:1:32: payload: `cc` of a record must be a list"),
     ],
 )
 def test_an_invalid_job_is_an_error_before_the_command_runs(
     arguments: tuple[str, ...], words: str, tmp_path: Path
 ) -> None:
+    (tmp_path / "record.json").write_text('{"routing_key": "", "payload": {}, "cc": 5}')
     to = ("-e", "exchange/me/x", *(() if "-d" in arguments else ("-d", "treeherder")))
     done = pulsekit("run", *to, *arguments, "--", "echo", "ran", folder=tmp_path, url=NO_BROKER)
     assert done.status in {2, 74}
