@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -30,12 +30,11 @@ from pulsekit.errors import ConfigurationError, DocumentError
 from pulsekit.sandbox.model.users import ADMINISTRATOR, DEFAULT_USER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pulsekit.bindings.registration import Binding, Registration
     from pulsekit.publisher.encoder import Draft
     from pulsekit.publisher.publisher import Publisher
-    from pulsekit.records.record import Record
     from pulsekit.sandbox import Event, Sandbox
     from pulsekit.stand_in import JobOutcome, TreeherderStandIn
 
@@ -386,30 +385,16 @@ def _add_internal_users(
 def _read_seed(name: str) -> dict[str, list[Draft]]:
     """Return the messages of a recording by exchange."""
     from pulsekit.publisher.encoder import DELIVERY_OPTIONS, Draft
+    from pulsekit.recordings.reader import read_recording
+    from pulsekit.records.record import Record
 
     found: defaultdict[str, list[Draft]] = defaultdict(list)
-    for record in _records(name):
-        found[check_exchange(record.exchange)].append(Draft.from_record(record, keep=DELIVERY_OPTIONS))
+    for entry in read_recording(name):
+        if isinstance(entry, Record):
+            found[check_exchange(entry.exchange)].append(Draft.from_record(entry, keep=DELIVERY_OPTIONS))
     if not found:
         raise ConfigurationError(f"--seed {name}: the file contains no recorded message")
     return dict(found)
-
-
-def _records(name: str) -> Iterator[Record]:
-    """Yield the messages of a recording. A gzip recording is checked by its trailer."""
-    from pulsekit.cli.input.payloads import documents_in
-    from pulsekit.recordings.reader import is_gzip, read_recording
-    from pulsekit.records.record import Record, is_record, read_record
-
-    if is_gzip(name):
-        yield from (entry for entry in read_recording(name) if isinstance(entry, Record))
-        return
-    for document in documents_in(name):
-        if isinstance(document, DocumentError):
-            raise document
-        value: Any = document.value
-        if is_record(value):
-            yield read_record(value)
 
 
 def _read_users(path: Path) -> dict[str, str]:

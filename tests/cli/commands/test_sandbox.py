@@ -215,6 +215,14 @@ def test_a_sandbox_that_cannot_start_reports_the_reason(
     assert hint in done.err
 
 
+def test_a_seed_that_is_no_recording_is_reported_with_its_line(tmp_path: Path) -> None:
+    record = {"exchange": "exchange/me/x", "routing_key": "a", "payload": {}, "headers": []}
+    (tmp_path / "seed.ndjson").write_text(f"\n{json.dumps(record)}\n")
+    done = pulsekit("sandbox", "--port", "0", "--seed", "seed.ndjson", "--", "true", folder=tmp_path)
+    assert done.status == 1
+    assert done.err.startswith("error: seed.ndjson:2: `headers` and `properties` of a record must be objects")
+
+
 def test_a_port_in_use_is_reported(tmp_path: Path) -> None:
     with start("sandbox", "--port", "0", folder=tmp_path) as sandbox:
         port = url_of(sandbox).rpartition(":")[2].rstrip("/")
