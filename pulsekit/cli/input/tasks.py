@@ -43,7 +43,11 @@ def load_repositories(files: list[str] | None) -> Repositories | None:
         return None
     from pulsekit.treeherder.repositories import read_repositories
 
-    return read_repositories(*map(_load, files))
+    values = [_load(file) for file in files]
+    try:
+        return read_repositories(*values)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{', '.join(files)}: {error}") from error
 
 
 def load_tasks(file: str | None) -> TaskDefinition | TaskGraph | None:

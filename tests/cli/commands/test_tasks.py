@@ -137,7 +137,8 @@ def test_repositories_are_checked_for_jobs_and_tasks(folder: Path, command: str)
     assert [finding["rule"] for finding in done.records[0]["lint"]] == ["project-unknown"]
     assert done.records[1]["lint"] == []
     assert run(folder, command, "old.json", "--repositories", "none.yml").status == 74
-    assert run(folder, command, "old.json", "--repositories", "task.json").status == 2
+    done = run(folder, command, "old.json", "--repositories", "task.json")
+    assert (done.status, done.err) == (2, "error: task.json: an object is not a list of repositories\n")
 
 
 def test_migrate_writes_a_graph_once(folder: Path) -> None:
