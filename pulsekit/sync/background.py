@@ -6,13 +6,13 @@ import asyncio
 import sys
 import threading
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pulsekit.errors import ConfigurationError, NotOpen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine
 
     from pulsekit.pulse import Pulse
 
@@ -21,6 +21,8 @@ __all__ = ["OUTSIDE", "Background"]
 T = TypeVar("T")
 
 OUTSIDE = "the connection is closed: call pulsekit.sync.connect() again"
+
+_PAUSE = 0.001  # seconds between two questions whether another thread still passes something to the event loop
 
 
 class Background:
@@ -36,7 +38,7 @@ class Background:
         self.pulse = pulse
         self.loop: asyncio.AbstractEventLoop
         self._leave: asyncio.Future[bool]  # True to close at once, without waiting for confirms
-        self._accepting = threading.Lock()
+        self._accepting = threading.RLock()  # a signal handler may publish while its thread has the lock
         self._closed = False
         started: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, args=[started], name="pulsekit", daemon=True)
@@ -73,8 +75,7 @@ class Background:
                 coroutine.close()
 
         try:
-            with self._accepting_for(coroutine):
-                self.loop.call_soon_threadsafe(start)
+            self._accept(lambda: self.loop.call_soon_threadsafe(start), coroutine)
             done.acquire()
         except BaseException:
             with suppress(RuntimeError):  # the event loop is closed
@@ -86,17 +87,14 @@ class Background:
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         """Run a coroutine in the background thread, without waiting for it. See `call`."""
-        with self._accepting_for(coroutine):
-            return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        return self._accept(lambda: asyncio.run_coroutine_threadsafe(coroutine, self.loop), coroutine)
 
     def schedule(self, function: Callable[[], None]) -> None:
         """Call a function in the background thread, without waiting for it. See `call`."""
-        with self._accepting_for(None):
-            self.loop.call_soon_threadsafe(function)
+        self._accept(lambda: self.loop.call_soon_threadsafe(function))
 
-    @contextmanager
-    def _accepting_for(self, coroutine: Coroutine[Any, Any, Any] | None) -> Iterator[None]:
-        """Keep the event loop open while a coroutine is passed to it."""
+    def _accept(self, pass_on: Callable[[], T], coroutine: Coroutine[Any, Any, Any] | None = None) -> T:
+        """Keep the event loop open while a function passes something to it. Return the result of the function."""
         if threading.current_thread() is self._thread:
             _close(coroutine)
             raise ConfigurationError(
@@ -107,7 +105,7 @@ class Background:
             if self._closed:
                 _close(coroutine)
                 raise NotOpen(OUTSIDE)
-            yield
+            return pass_on()
 
     def close(self, *, at_once: bool) -> None:
         """Close the connections and end the thread. Closing twice is fine."""
@@ -144,8 +142,11 @@ class Background:
         except _LeaveAtOnce:
             pass
         finally:
-            with self._accepting:
-                self._closed = True
+            self._closed = True
+            # Do not block: the thread with the lock may run a signal handler, which waits for this event loop.
+            while not self._accepting.acquire(blocking=False):  # noqa: ASYNC110 - a lock announces nothing
+                await asyncio.sleep(_PAUSE)
+            self._accepting.release()
             await asyncio.sleep(0)  # what was submitted before gets a task, which the runner cancels
 
 

@@ -511,6 +511,30 @@ def test_ctrl_c_cancels_a_call_that_is_being_passed_to_the_thread(monkeypatch: p
         background.close(at_once=True)
 
 
+def test_a_signal_handler_publishes_while_its_thread_passes_a_message(
+    pulse: pulsekit.sync.Pulse, exchange: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = pulse.publisher(exchange)
+    publisher.publish({"n": 0}, "a.b")
+    background = pulse._background()
+    pass_on = background.loop.call_soon_threadsafe
+    closing = threading.Thread(target=pulse.close)
+
+    def interrupted(function: Callable[[], None]) -> None:
+        """Publish a message, as a signal handler would, and close the connection meanwhile."""
+        monkeypatch.undo()
+        publisher.publish({"n": 1}, "a.b")
+        closing.start()
+        while not background.closed:
+            pass
+        pass_on(function)
+
+    monkeypatch.setattr(background.loop, "call_soon_threadsafe", interrupted)
+    with pytest.raises(pulsekit.NotOpen):
+        publisher.publish({"n": 2}, "a.b")
+    closing.join()
+
+
 DRAIN = """
 import sys
 import pulsekit.sync
