@@ -4,12 +4,15 @@ Several objects may wait for the same signal. The first signal calls the functio
 restores the former handlers of their signals, so that the next signal has its former effect.
 
 Invariants: while the handler of this module is installed for a signal, `_waiting` has the objects that wait for it, and
-`_former` has the former handler. Both are global, since a process has one handler for each signal.
+`_former` has the former handler. Both are global, since a process has one handler for each signal. If no object waits,
+because the last one was closed in another thread or belongs to the parent process, the signal has its former effect.
 """
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -43,14 +46,15 @@ class FirstSignal:
             _waiting.setdefault(number, []).append(self)
 
     def restore(self) -> None:
-        """Restore the former handlers of all signals for which no other object waits. Restoring twice is fine."""
+        """Restore the former handlers of all signals for which no other object waits. Restoring twice is fine.
+
+        Python sets handlers in the main thread only. In another thread, the next signal restores its former handler.
+        """
         for number, waiting in list(_waiting.items()):
-            if self not in waiting:
-                continue
-            waiting.remove(self)
-            if not waiting:
-                del _waiting[number]
-                signal.signal(number, _former.pop(number) or signal.SIG_DFL)
+            if self in waiting:
+                waiting.remove(self)
+                if not waiting and threading.current_thread() is threading.main_thread():
+                    _restore(number)
 
     def _received(self, number: int) -> None:
         self.restore()
@@ -58,6 +62,23 @@ class FirstSignal:
             self._loop.call_soon_threadsafe(self._on_signal, signal.Signals(number))
 
 
+def _restore(number: int) -> None:
+    _waiting.pop(number, None)
+    signal.signal(number, _former.pop(number, None) or signal.SIG_DFL)
+
+
 def _on_first(number: int, _: object) -> None:
-    for waiting in list(_waiting.get(number, ())):
-        waiting._received(number)  # noqa: SLF001 - same module
+    waiting = list(_waiting.get(number, ()))
+    if not waiting:
+        _restore(number)
+        signal.raise_signal(number)
+    for one in waiting:
+        one._received(number)  # noqa: SLF001 - same module
+
+
+def _forked() -> None:
+    for waiting in _waiting.values():
+        waiting.clear()
+
+
+os.register_at_fork(after_in_child=_forked)

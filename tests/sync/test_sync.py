@@ -346,6 +346,31 @@ def test_a_closed_connection_is_an_error(user: PulseUser, exchange: str) -> None
     assert threads() == before
 
 
+def test_a_connection_may_be_closed_before_its_publishers_and_consumers(user: PulseUser, exchange: str) -> None:
+    with (
+        pulsekit.sync.connect(user.url) as pulse,
+        pulse.publisher(exchange) as publisher,
+        pulse.subscribe(exchange, queue=queue_of(pulse)),
+    ):
+        pulse.close()
+        assert publisher.close() == ()
+
+
+def test_a_signal_has_its_former_effect_after_the_connection_was_closed(user: PulseUser, exchange: str) -> None:
+    received: list[int] = []
+    former = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
+    try:
+        with pulsekit.sync.connect(user.url) as pulse:
+            pulse.create_exchange(exchange)
+            with pulse.subscribe(exchange, queue=queue_of(pulse)) as messages:
+                messages.drain_on()
+                pulse.close()  # in the background thread, which cannot restore a handler
+        signal.raise_signal(signal.SIGTERM)
+        assert received == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
 def test_the_counters_can_be_read_after_the_connection(user: PulseUser, exchange: str) -> None:
     with pulsekit.sync.connect(user.url) as pulse:
         publisher = pulse.publisher(exchange)
