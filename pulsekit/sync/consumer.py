@@ -59,9 +59,9 @@ class Consumer(Delegate[AsyncConsumer]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        consumer = self._asynchronous()
-        consumer._signals.restore()  # noqa: SLF001 - only this thread may do that
-        self._background().call(consumer.__aexit__(kind, error, trace))
+        if self._in_process:
+            self._consumer._signals.restore()  # noqa: SLF001 - only this thread may do that
+            self._end(lambda consumer: consumer.__aexit__(kind, error, trace), None)
 
     @property
     def queue(self) -> str:

@@ -105,3 +105,10 @@ class Delegate(Generic[A]):
 
             made = self._made = (background, background.call(make()))
         return made[1]
+
+    def _end(self, close: Callable[[A], Coroutine[Any, Any, T]], nothing: T) -> T:
+        """Close the asynchronous object. Return `nothing` if its connection is closed, which has closed the object."""
+        try:
+            return self._background().call(close(self._asynchronous()))
+        except NotOpen:
+            return nothing

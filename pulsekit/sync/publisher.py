@@ -41,7 +41,7 @@ class Publisher(Delegate[AsyncPublisher]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._background().call(self._asynchronous().__aexit__(kind, error, trace))
+        self._end(lambda publisher: publisher.__aexit__(kind, error, trace), None)
 
     @property
     def exchange(self) -> str:
@@ -78,10 +78,10 @@ class Publisher(Delegate[AsyncPublisher]):
             raise error
         return publisher._result(begun[0])  # noqa: SLF001 - of this package
 
-    @delegate(AsyncPublisher.close)
-    def close(self) -> AsyncPublisher:
+    @with_parameters_of(AsyncPublisher.close)
+    def close(self, *args: Any, **kwargs: Any) -> tuple[Receipt, ...]:
         """Wait for outstanding confirms, then close."""
-        return self._asynchronous()
+        return self._end(lambda publisher: publisher.close(*args, **kwargs), ())
 
     def publish_many(
         self,

@@ -461,6 +461,31 @@ def test_a_forked_process_publishes_over_its_own_connection(
         assert numbers(messages, 3) == [0, 1, 2]
 
 
+FORK_IN_A_BLOCK = """
+import os, signal, sys
+import pulsekit.sync
+with pulsekit.sync.connect(sys.argv[1]) as pulse:
+    with pulse.subscribe(sys.argv[2], queue=f"queue/{pulse.user}/jobs") as messages:
+        messages.drain_on()
+        for end in (lambda: sys.exit(3), lambda: signal.raise_signal(signal.SIGTERM)):
+            child = os.fork()
+            if not child:
+                end()
+                os._exit(1)
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        messages.depth()
+"""
+
+
+def test_a_forked_process_ends_as_it_would_without_the_consumer_of_its_parent(
+    pulse: pulsekit.sync.Pulse, user: PulseUser, exchange: str
+) -> None:
+    assert pulse.exchange_exists(exchange)
+    with run_child(FORK_IN_A_BLOCK, user.url, exchange) as child:
+        assert child.communicate() == (f"3\n{-signal.SIGTERM}\n", "")
+    assert child.returncode == 0
+
+
 LEAVE_OPEN = """
 import sys
 import pulsekit.sync
