@@ -6,7 +6,7 @@ import asyncio
 import queue as queues
 import threading
 from collections import deque
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
 from pulsekit.errors import NotOpen
@@ -99,7 +99,7 @@ class Publisher(Delegate[AsyncPublisher]):
         background, publisher = self._background(), self._asynchronous()
         options = {"mandatory": mandatory, "timeout": timeout, "stop_when_silent": stop_when_silent}
         crossing = _Crossing(background, publisher, window, options)
-        failure: Exception | None = None
+        failure: BaseException | None = None
         try:
             try:
                 for message in messages:
@@ -108,7 +108,7 @@ class Publisher(Delegate[AsyncPublisher]):
                         yield from crossing.known()
                     if crossing.ended:  # publishing failed: `rest` raises the reason
                         break
-            except Exception as error:  # noqa: BLE001 - raised after the receipts of the messages before it
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - raised after the receipts
                 failure = error
             yield from crossing.rest()
         finally:
@@ -200,7 +200,8 @@ class _Crossing:
         self._items.append(item)
         if self._feed_waits:
             self._feed_waits = False
-            self._background.schedule(self._wanted.set)
+            with suppress(NotOpen):  # publishing has ended, and `rest` yields the receipts before it raises the reason
+                self._background.schedule(self._wanted.set)
 
     def _wait(self) -> bool:
         """Wait for a receipt. Return False if there will be none."""

@@ -115,6 +115,18 @@ def test_an_exception_of_the_iterable_comes_after_the_receipts(pulse: pulsekit.s
         assert len(numbers(messages, 100)) == 100
 
 
+def test_a_cancellation_in_the_iterable_comes_after_the_receipts(pulse: pulsekit.sync.Pulse, exchange: str) -> None:
+    def jobs() -> Iterator[tuple[Any, str]]:
+        yield {}, "a.b"
+        raise asyncio.CancelledError
+
+    receipts = []
+    with pytest.raises(asyncio.CancelledError):
+        for receipt in pulse.publisher(exchange).publish_many(jobs()):
+            receipts.append(receipt.check())
+    assert len(receipts) == 1
+
+
 def test_publish_many_reads_no_further_when_it_fails(pulse: pulsekit.sync.Pulse, exchange: str) -> None:
     read = 0
 
@@ -404,6 +416,23 @@ def test_closing_the_connection_while_many_messages_are_published_is_an_error(us
 
     with pytest.raises(pulsekit.NotOpen, match=r"pulsekit\.sync\.connect\(\) again"):
         list(pulse.publisher(exchange).publish_many(jobs()))
+
+
+def test_receipts_are_yielded_although_the_connection_was_closed(user: PulseUser, exchange: str) -> None:
+    pulse = pulsekit.sync.connect(user.url)
+    pulse.create_exchange(exchange)
+
+    def jobs() -> Iterator[tuple[Any, str]]:
+        with pulse.subscribe(f"{exchange}:#") as messages:
+            yield {"n": 0}, "a.b"
+            assert numbers(messages, 1) == [0]
+        pulse.close()
+
+    receipts = []
+    with pytest.raises(pulsekit.NotOpen, match=r"pulsekit\.sync\.connect\(\) again"):
+        for receipt in pulse.publisher(exchange).publish_many(jobs()):
+            receipts.append(receipt.check())
+    assert len(receipts) == 1
 
 
 def test_asynchronous_functions_run_with_the_connection(pulse: pulsekit.sync.Pulse, exchange: str) -> None:
