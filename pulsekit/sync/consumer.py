@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import queue as queues
 from typing import TYPE_CHECKING
 
@@ -184,14 +185,14 @@ class Consumer(Delegate[AsyncConsumer]):
         try:
             while (call := waiting.get()) is not None:
                 message, done = call
-                failure: Exception | None = None
+                failure: BaseException | None = None
                 try:
                     with consumer.handling(message):
-                        handler(message)
+                        _refuse_coroutine(handler(message))
                 except StopIteration as error:  # a future cannot have this exception
                     failure = RuntimeError("the handler raised StopIteration")
                     failure.__cause__ = error
-                except Exception as error:  # noqa: BLE001 - the policy decides
+                except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the policy decides
                     failure = error
                 background.schedule(functools.partial(_finish, done, failure))
             handling.result()
@@ -209,7 +210,18 @@ async def _arrival(consumer: AsyncConsumer, timeout: float | None) -> bool:
     return True
 
 
-def _finish(done: asyncio.Future[None], failure: Exception | None) -> None:
+def _refuse_coroutine(result: object) -> None:
+    """Refuse the result of a handler that only calls an `async def`: acknowledging its message would lose the message.
+
+    Raises:
+        TypeError: Raised when the result is a coroutine.
+    """
+    if inspect.iscoroutine(result):
+        result.close()
+        raise TypeError(f"the handler returned the coroutine {result.__qualname__}, which pulsekit.sync does not await")
+
+
+def _finish(done: asyncio.Future[None], failure: BaseException | None) -> None:
     if done.done():  # cancelled
         return
     if failure is None:

@@ -228,6 +228,21 @@ def test_a_handler_that_raises_stop_iteration_fails(pulse: pulsekit.sync.Pulse, 
         assert messages.failures == 1
 
 
+def test_a_handler_that_awaits_nothing_loses_no_message(pulse: pulsekit.sync.Pulse, exchange: str) -> None:
+    async def on_message(_: Message) -> None: ...
+
+    def cancelled(_: Message) -> None:
+        raise asyncio.CancelledError
+
+    with pulse.subscribe(f"{exchange}:#", queue=queue_of(pulse)) as messages:
+        send(pulse, exchange, 1)
+        with pytest.raises(TypeError, match=r"the coroutine .*on_message, which pulsekit\.sync does not await"):
+            messages.handle(lambda message: on_message(message))  # noqa: PLW0108 - it is no `async def`
+        with pytest.raises(pulsekit.HandlerFailed, match="raised CancelledError"):
+            messages.handle(cancelled)
+        assert numbers(messages, 1) == [0]
+
+
 def stop_the_line(_: Message) -> None:
     raise LookupError("stop the line")
 
