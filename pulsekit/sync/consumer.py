@@ -8,7 +8,7 @@ import inspect
 import queue as queues
 from typing import TYPE_CHECKING
 
-from pulsekit._amqp.callbacks import check_callback
+from pulsekit._amqp.callbacks import check_callback, check_kind, check_number
 from pulsekit._amqp.home import current_process
 from pulsekit.consumer.consumer import Consumer as AsyncConsumer
 from pulsekit.consumer.handler import check_handler
@@ -136,7 +136,9 @@ class Consumer(Delegate[AsyncConsumer]):
 
         Raises:
             PulsekitError: Raised for the same reasons as by iteration.
+            TypeError: Raised when the timeout is not a number.
         """
+        check_number("timeout", timeout, optional=True)
         # The caller's thread takes messages from the buffer itself. If it did so without end, the background thread
         # would have to wait for the GIL for 5 ms each time (sys.getswitchinterval), and the broker for settlements.
         while True:
@@ -165,6 +167,7 @@ class Consumer(Delegate[AsyncConsumer]):
             TypeError: Raised before the first message, when the handler cannot be called with a message, or is an
                 `async def`.
         """
+        check_kind("policy", policy, Policy)
         if policy is not None and policy.timeout is not None:
             raise ConfigurationError(
                 "a policy with a timeout needs an `async def` handler: a function is not interrupted"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import threading
@@ -119,9 +120,15 @@ class Pulse:
 
         Example:
             `pulse.run(pulsekit.queues.peek, "queue/me/jobs", count=3)`
+
+        Raises:
+            TypeError: Raised when the function is not an `async def`.
         """
         background = self._background()
-        return background.call(function(background.pulse, *args, **kwargs))
+        coroutine = function(background.pulse, *args, **kwargs)
+        if not asyncio.iscoroutine(coroutine):
+            raise TypeError(f"run() needs an `async def`, and this function returned {type(coroutine).__name__}")
+        return background.call(coroutine)
 
     def _background(self) -> Background:
         """Return the background thread of this process, and start it if there is none.

@@ -256,6 +256,16 @@ def test_an_async_handler_and_a_timeout_are_refused(pulse: pulsekit.sync.Pulse, 
         messages.handle(print, pulsekit.Policy(timeout=1))
 
 
+def test_an_argument_of_a_wrong_type_is_named(pulse: pulsekit.sync.Pulse, exchange: str) -> None:
+    with pulse.subscribe(exchange) as messages:
+        with pytest.raises(TypeError, match="policy is of type Policy, not 'requeue'"):
+            messages.handle(print, "requeue")  # type: ignore[arg-type] # that is the test
+        with pytest.raises(TypeError, match="timeout is a number, not '1'"):
+            messages.receive("1")  # type: ignore[arg-type] # that is the test
+    with pytest.raises(TypeError, match="run\\(\\) needs an `async def`, and this function returned str"):
+        pulse.run(lambda connection: connection.user)  # type: ignore[arg-type, return-value] # that is the test
+
+
 def test_a_handler_gets_the_messages_that_a_loop_left(pulse: pulsekit.sync.Pulse, exchange: str) -> None:
     with pulse.subscribe(f"{exchange}:#", queue=queue_of(pulse)) as messages:
         send(pulse, exchange, 20)
