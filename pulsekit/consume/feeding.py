@@ -120,7 +120,7 @@ def feed(handler: Worker | Handler, messages: Fed, *, exchange: str = "") -> lis
                     done.set_result(function())
                 except StopIteration:  # a future cannot have this exception
                     done.set_exception(RuntimeError("the handler raised StopIteration"))
-                except (Exception, SystemExit) as error:  # noqa: BLE001 - the policy decides
+                except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001 - the policy decides
                     done.set_exception(error)
         return feeding.result()
 

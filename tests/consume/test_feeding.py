@@ -37,6 +37,7 @@ DECISIONS: list[tuple[Any, tuple[str, float | None, str]]] = [
     (Stop(7), ("raised", None, "Stop")),
     (SystemExit(3), ("raised", None, "Stop")),
     (StopIteration(), ("raised", None, "RuntimeError")),
+    (asyncio.CancelledError(), ("raised", None, "RuntimeError")),
 ]
 
 
