@@ -183,7 +183,7 @@ class Consumer:
         self._signals.restore()
         if self._waiting:
             await asyncio.wait(self._waiting, timeout=_CONFIRMS)
-        await self._subscription.close(NotOpen("the subscription is closed: use it inside its `async with` block"))
+        await self._subscription.close(NotOpen("the subscription is closed: use it inside its block"))
         if self._retry_queue is not None:
             await self._retry_queue.close()
 
@@ -223,7 +223,9 @@ class Consumer:
         """
         subscription = self._subscription
         if not subscription.started:
-            raise NotOpen("the subscription is not open: use `async with pulse.subscribe(…) as messages`")
+            raise NotOpen(
+                "the subscription is not open: use `async with pulse.subscribe(…) as messages` (pulsekit.sync: `with`)"
+            )
         while not subscription.buffer:
             if subscription.end is not None:
                 raise fresh(subscription.end)

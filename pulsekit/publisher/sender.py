@@ -56,7 +56,7 @@ log = logging.getLogger("pulsekit")
 BATCH = 64  # messages that are written at once, before the iteration of the event loop ends
 _WRITE_BYTES = 1024 * 1024  # bytes of bodies that are written at once; more are written message by message
 _FIRST_PAUSE, _MAX_PAUSE = 1.0, 5.0  # seconds before a channel that failed on an open connection is opened again
-_CLOSED = "the publisher is closed: use it inside the `async with` block of its connection"
+_CLOSED = "the publisher is closed: use it inside the block of its connection"
 _MIN_TIMER = 0.01  # seconds between two checks of deadlines
 
 

@@ -422,6 +422,17 @@ def test_the_counters_can_be_read_after_the_connection(user: PulseUser, exchange
         messages.receive()
 
 
+def test_an_error_does_not_advise_an_asynchronous_block(pulse: pulsekit.sync.Pulse, exchange: str) -> None:
+    with pytest.raises(pulsekit.NotOpen, match=r"\(pulsekit\.sync: `with`\)"):
+        next(pulse.subscribe(exchange))
+    with pulse.subscribe(exchange) as messages, pulse.publisher(exchange) as publisher:
+        pass
+    with pytest.raises(pulsekit.NotOpen, match="use it inside its block$"):
+        next(messages)
+    with pytest.raises(pulsekit.NotOpen, match="use it inside the block of its connection$"):
+        publisher.publish({}, "a.b")
+
+
 def test_closing_the_connection_in_a_handler_is_an_error(user: PulseUser, exchange: str) -> None:
     pulse = pulsekit.sync.connect(user.url)
     pulse.create_exchange(exchange)
