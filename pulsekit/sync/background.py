@@ -43,7 +43,11 @@ class Background:
         started: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, args=[started], name="pulsekit", daemon=True)
         self._thread.start()
-        started.result()
+        try:
+            started.result()
+        except BaseException:  # such as KeyboardInterrupt: end the thread once it has started
+            started.add_done_callback(lambda one: None if one.exception() else self.leave(at_once=True))
+            raise
 
     @property
     def closed(self) -> bool:

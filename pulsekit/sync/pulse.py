@@ -140,8 +140,8 @@ class Pulse:
             if self._closed:
                 raise NotOpen(OUTSIDE)
             if self._of is None:
-                self._of = Background(self._next or self._make())
-                self._next = None
+                pulse, self._next = self._next or self._make(), None  # opened once, even if this call is interrupted
+                self._of = Background(pulse)
             return self._of
 
     def _close(self, *, at_once: bool) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -601,6 +602,26 @@ def test_ctrl_c_interrupts_a_wait(user: PulseUser, exchange: str, way: str) -> N
         child.send_signal(signal.SIGINT)
         assert child.communicate() == ("interrupted\n", "")
     assert child.returncode == 0
+
+
+def test_ctrl_c_while_the_thread_starts_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(Future[None]):
+        """A result for which the caller's wait is interrupted."""
+
+        def result(self, timeout: float | None = None) -> None:
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("pulsekit.sync.background.Future", Interrupted)
+    before = set(threading.enumerate())
+    pulse = pulsekit.sync.connect("amqp://me:me@127.0.0.1:1/")
+    with pytest.raises(KeyboardInterrupt):
+        pulse.publisher("exchange/me/x")
+    for thread in set(threading.enumerate()) - before:
+        thread.join(30)
+        assert not thread.is_alive()
+    with pulse:
+        assert pulse.state is pulsekit.State.CLOSED
 
 
 def test_ctrl_c_cancels_a_call_that_is_being_passed_to_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
