@@ -162,17 +162,17 @@ def _refuse_greenlets() -> None:
     """Refuse to start if greenlets replace threads, because the event loop would block all greenlets.
 
     Raises:
-        ConfigurationError: Raised when gevent or eventlet has replaced the module `threading`.
+        ConfigurationError: Raised when gevent has replaced the modules `threading` or `queue`, or eventlet the first.
     """
     gevent, eventlet = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
     for name, replaced in (
-        ("gevent", gevent is not None and gevent.is_module_patched("threading")),
+        ("gevent", gevent is not None and any(map(gevent.is_module_patched, ("threading", "queue")))),
         ("eventlet", eventlet is not None and eventlet.is_monkey_patched("thread")),
     ):
         if replaced:
             raise ConfigurationError(
-                f"{name} has replaced threads by greenlets, and pulsekit.sync needs a real thread: "
-                "do not patch threads (gevent: monkey.patch_all(thread=False)), or use pulsekit in another process"
+                f"{name} has replaced threads or queues by greenlets, and pulsekit.sync needs a real thread: do not "
+                "patch them (gevent: monkey.patch_all(thread=False, queue=False)), or use pulsekit in another process"
             )
 
 

@@ -428,9 +428,9 @@ def test_an_error_does_not_advise_an_asynchronous_block(pulse: pulsekit.sync.Pul
         next(pulse.subscribe(exchange))
     with pulse.subscribe(exchange) as messages, pulse.publisher(exchange) as publisher:
         pass
-    with pytest.raises(pulsekit.NotOpen, match="use it inside its block$"):
+    with pytest.raises(pulsekit.NotOpen, match=r"use it inside its block$"):
         next(messages)
-    with pytest.raises(pulsekit.NotOpen, match="use it inside the block of its connection$"):
+    with pytest.raises(pulsekit.NotOpen, match=r"use it inside the block of its connection$"):
         publisher.publish({}, "a.b")
 
 
@@ -702,13 +702,20 @@ def test_a_signal_lets_the_current_message_finish(pulse: pulsekit.sync.Pulse, us
 
 
 @pytest.mark.parametrize(
-    ("module", "test"), [("gevent.monkey", "is_module_patched"), ("eventlet.patcher", "is_monkey_patched")]
+    ("module", "test", "replaced"),
+    [
+        ("gevent.monkey", "is_module_patched", "threading"),
+        ("gevent.monkey", "is_module_patched", "queue"),
+        ("eventlet.patcher", "is_monkey_patched", "thread"),
+    ],
 )
-def test_greenlets_instead_of_threads_are_refused(monkeypatch: pytest.MonkeyPatch, module: str, test: str) -> None:
+def test_greenlets_instead_of_threads_are_refused(
+    monkeypatch: pytest.MonkeyPatch, module: str, test: str, replaced: str
+) -> None:
     class Patched:
         """The part of the module that decides whether threads are replaced."""
 
-    setattr(Patched, test, staticmethod(lambda _: True))
+    setattr(Patched, test, staticmethod(replaced.__eq__))
     monkeypatch.setitem(sys.modules, module, Patched())  # type: ignore[arg-type] # any object can be a module
     pulse = pulsekit.sync.connect("amqp://me:me@127.0.0.1:1/")
     with pytest.raises(pulsekit.ConfigurationError, match=f"{module.partition('.')[0]} has replaced threads"):
