@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+from contextlib import suppress
+from math import isnan
 from typing import TYPE_CHECKING, TypeVarTuple
 
 if TYPE_CHECKING:
@@ -55,12 +57,14 @@ def check_number(name: str, value: object, *, optional: bool = False) -> None:
     """Check that an argument is a number, or None if it is optional.
 
     Raises:
-        TypeError: Raised when the argument has another type, or is NaN.
+        TypeError: Raised when the argument has another type, is NaN, or is an integer that is too large for a float.
     """
     if optional and value is None:
         return
-    if not isinstance(value, int | float) or value != value:  # noqa: PLR0124 - NaN
-        raise TypeError(f"{name} is a number, not {value!r:.40}")
+    with suppress(OverflowError):  # of an integer
+        if isinstance(value, int | float) and not isnan(value):
+            return
+    raise TypeError(f"{name} is a number, not {value!r:.40}")
 
 
 def call_safely(callback: Callable[[*Ts], object] | None, *args: *Ts) -> None:

@@ -353,7 +353,11 @@ class Publisher:
 
         Returns:
             The receipts of the messages that had no outcome in time.
+
+        Raises:
+            TypeError: Raised when the timeout is not a number.
         """
+        check_number("timeout", timeout)
         receipts = await self._sender.close(timeout)
         # The caller has not finished these iterations, and may never finish them. A source may close its publisher.
         for feeding in self._feeding - {asyncio.current_task()}:

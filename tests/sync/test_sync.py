@@ -263,6 +263,12 @@ def test_an_argument_of_a_wrong_type_is_named(pulse: pulsekit.sync.Pulse, exchan
             messages.handle(print, "requeue")  # type: ignore[arg-type] # that is the test
         with pytest.raises(TypeError, match="timeout is a number, not '1'"):
             messages.receive("1")  # type: ignore[arg-type] # that is the test
+    publisher = pulse.publisher(exchange)
+    with pytest.raises(TypeError, match="timeout is a number, not 1000"):
+        publisher.publish({}, "a.b", timeout=10**400)  # too large for the clock
+    assert publisher.in_flight == 0
+    with pytest.raises(TypeError, match="timeout is a number, not nan"):
+        publisher.close(float("nan"))
     with pytest.raises(TypeError, match="run\\(\\) needs an `async def`, and this function returned str"):
         pulse.run(lambda connection: connection.user)  # type: ignore[arg-type, return-value] # that is the test
 
