@@ -189,7 +189,7 @@ class Connection:
     async def close(self) -> None:
         """Close the connection, and do not reconnect. Closing twice is fine."""
         if self._failure is None:
-            self._failure = NotOpen("the connection is closed: use it inside its `async with` block")
+            self._failure = NotOpen("the connection is closed: use it inside its block")
         try:
             if self._task is not None:
                 await end_task(self._task)
