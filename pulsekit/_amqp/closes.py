@@ -59,6 +59,7 @@ _UNAVAILABLE = re.compile("is down or inaccessible|process is stopped by supervi
 _TOPIC = (
     "access to topic"  # a permission for routing keys, https://www.rabbitmq.com/docs/access-control#topic-authorisation
 )
+_LIMIT = re.compile(r"limit \(\d+\) is reached")  # of the connections of a user, a virtual host or a node
 _ACK_TIMEOUT = re.compile(r"delivery acknowledgement on channel \d+ timed out(?:.*?(\d+) ms)?")
 _DIFFERENT = "inequivalent arg"  # in the text about a declaration with other arguments
 _IN_USE = "in exclusive use"  # in the text about an exclusive queue of another connection
@@ -125,7 +126,7 @@ class Close:
         """Whether the same request would be refused again."""
         if self.of_connection:
             # A limit on the user's connections or channels is not final, because some may be closed later.
-            return self.code == 530 and self.method == _OPEN and "limit" not in self.text
+            return self.code == 530 and self.method == _OPEN and not _LIMIT.search(self.text)
         if self.code not in _REFUSALS:
             return False
         if self.method in _SETTLEMENTS or self.ack_timeout is not None:

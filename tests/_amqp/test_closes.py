@@ -75,6 +75,9 @@ def test_a_closed_connection_is_not_final_once_it_was_open(code: int) -> None:
     [
         ("NOT_ALLOWED - vhost nope not found", True),
         ("NOT_ALLOWED - access to vhost 'x' refused for user 'u'", True),
+        ("NOT_ALLOWED - vhost unlimited not found", True),
+        ("NOT_ALLOWED - access to vhost '/' refused for user 'rate-limiter'", True),
+        ("NOT_ALLOWED - connection refused for user 'u': user connection limit (5) is reached", False),
         ("NOT_ALLOWED - access to vhost '/' refused for user 'u': connection limit (5) is reached", False),
     ],
 )
