@@ -21,6 +21,7 @@ from __future__ import annotations
 import struct
 from datetime import UTC, datetime
 from decimal import Decimal
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from pamqp import encode
@@ -153,6 +154,8 @@ def _field(value: Any, depth: int) -> bytes:
         case int():
             return struct.pack(">cq", b"l", value)
         case float():
+            if not isfinite(value):  # RabbitMQ would close the connection (541)
+                raise ValueError(f"RabbitMQ cannot read the number {value}")
             return struct.pack(">cd", b"d", value)
         case str():
             return b"S" + _long(value.encode())

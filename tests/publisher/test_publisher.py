@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import logging
+import math
 import traceback
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -362,6 +363,8 @@ async def test_two_messages_with_one_id_keep_their_own_outcomes(pulse: pulsekit.
         Draft({}, KEY, headers={"big": "x" * 200_000}),
         Draft({}, KEY, headers={"odd": object()}),
         Draft({}, KEY, headers={"n": 2**70}),
+        Draft({}, KEY, headers={"nan": math.nan}),
+        Draft({}, KEY, headers={"infinite": {"n": [-math.inf]}}),
         Draft({}, KEY, properties=Properties(message_id="m" * 300)),
         Draft({}, KEY, cc=["c" * 140_000]),
     ],
