@@ -26,6 +26,7 @@ HEARTBEAT = 20  # seconds; a connection without data is closed after two interva
 
 _PORTS = {False: 5672, True: 5671}
 _SCHEMES = {"amqp": False, "pyamqp": False, "amqps": True}
+_FILES = ("cafile", "certfile", "keyfile")
 _YES, _NO = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 # The text before the hosts, the hosts, and the text after them (RFC 3986 §3).
 _AUTHORITY = re.compile(r"([^/?#]*//(?:[^/?#]*@)?)([^/?#]*)(.*)", re.DOTALL)
@@ -125,11 +126,17 @@ class Broker:
         try:
             context = ssl.create_default_context(cafile=self.ca_file)
             if self.cert_file:
-                context.load_cert_chain(self.cert_file, self.key_file)
-        except (OSError, ssl.SSLError) as error:
+                context.load_cert_chain(self.cert_file, self.key_file, _refuse_pass_phrase)
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             files = ", ".join(name for name in (self.ca_file, self.cert_file, self.key_file) if name)
-            raise ConfigurationError(f"cannot use the certificate files {files}: {error.strerror or error}") from error
+            reason = getattr(error, "strerror", None) or error
+            raise ConfigurationError(f"cannot use the certificate files {files}: {reason}") from error
         return context
+
+
+def _refuse_pass_phrase() -> str:
+    """Without this function, OpenSSL would ask for the pass phrase on the terminal, and block the event loop."""
+    raise ValueError("the key is encrypted; use a key file without a pass phrase")
 
 
 def parse_url(url: str, *, user: str | None = None, password: str | None = None) -> Broker:
@@ -237,7 +244,8 @@ def _broker(url: str, user: str | None, password: str | None) -> Broker:
         raise ConfigurationError("the broker URL has the port 0: a port is a number from 1 to 65535")
     host = names[0]
     options = _options(parts.query)
-    tls = _SCHEMES[parts.scheme] or options.get("ssl", "0") in _YES
+    tls = _SCHEMES[parts.scheme] or options["ssl"] in _YES
+    _check_files(options, tls=tls)
     username, secret = addresses[0].username, addresses[0].password
     user = _decoded("user name", username) if username else user
     password = _decoded("password", secret) if secret is not None else password
@@ -308,7 +316,7 @@ def _is_host(name: str) -> bool:
 
 def _options(query: str) -> dict[str, str]:
     options = dict(parse_qsl(query, keep_blank_values=True))
-    known = {"ssl", "heartbeat", "cafile", "certfile", "keyfile"}
+    known = {"ssl", "heartbeat", *_FILES}
     for name in options.keys() - known:
         raise ConfigurationError(
             f"the broker URL has an option that would be ignored: {name!r}; known are {', '.join(sorted(known))}"
@@ -317,6 +325,15 @@ def _options(query: str) -> dict[str, str]:
     if flag not in _YES | _NO:
         raise ConfigurationError("ssl in the broker URL must be 1 or 0")
     return options | {"ssl": flag}
+
+
+def _check_files(options: dict[str, str], *, tls: bool) -> None:
+    """Check that the certificate files of a URL will be used."""
+    given = [name for name in _FILES if options.get(name)]
+    if given and not tls:
+        raise ConfigurationError(f"{given[0]} in the broker URL needs TLS: use amqps://")
+    if "keyfile" in given and "certfile" not in given:
+        raise ConfigurationError("keyfile in the broker URL needs the certificate of the key: add certfile")
 
 
 def _heartbeat(value: str | None) -> int:

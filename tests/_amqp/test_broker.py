@@ -3,6 +3,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from pulsekit._amqp.broker import parse_url, user_in
 from pulsekit._config.settings import load_settings
@@ -10,6 +16,8 @@ from pulsekit.errors import ConfigurationError, InsecureConnection
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import trustme
 
 SECRET = "s3cr3t/@:%"
 ENCODED = "s3cr3t%2F%40%3A%25"
@@ -108,6 +116,9 @@ def test_user_and_password_are_percent_decoded() -> None:
         ("amqp://u:p@a:1,b:x/", "cannot be read"),
         ("amqp://u:p@h/?verify=0", "verify"),
         ("amqp://u:p@h/?ssl=maybe", "must be 1 or 0"),
+        ("amqp://u:p@localhost/?cafile=/ca.pem", "cafile in the broker URL needs TLS"),
+        ("amqp://u:p@localhost/?ssl=0&certfile=/a.pem&keyfile=/a.pem", "certfile in the broker URL needs TLS"),
+        ("amqps://u:p@h/?cafile=/ca.pem&keyfile=/a.pem", "add certfile"),
         ("amqp://u:p@h/?heartbeat=0", "heartbeat"),
         ("amqp://u:p@h/?heartbeat=" + "9" * 5000, "heartbeat"),
         ("amqp://u:12?pa/ss@h/", "'@' after its host"),
@@ -184,3 +195,17 @@ def test_an_unusable_certificate_file_is_reported(tmp_path: Path) -> None:
     missing = tmp_path / "none.pem"
     with pytest.raises(ConfigurationError, match=r"none\.pem: No such file or directory$"):
         parse_url(f"amqps://u:p@h/?cafile={missing}").ssl_context()
+    with pytest.raises(ConfigurationError, match="null byte"):
+        parse_url("amqps://u:p@h/?cafile=ca%00.pem").ssl_context()
+
+
+def test_an_encrypted_key_is_reported_and_no_pass_phrase_is_asked_for(tmp_path: Path, authority: trustme.CA) -> None:
+    issued = authority.issue_cert("me")
+    encrypted = load_pem_private_key(issued.private_key_pem.bytes(), None).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
+    )
+    certificate, key = tmp_path / "me.pem", tmp_path / "key.pem"
+    issued.cert_chain_pems[0].write_to_path(certificate)
+    key.write_bytes(encrypted)
+    with pytest.raises(ConfigurationError, match=r"key\.pem: the key is encrypted"):
+        parse_url(f"amqps://u:p@h/?certfile={certificate}&keyfile={key}").ssl_context()
