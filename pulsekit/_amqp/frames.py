@@ -106,9 +106,10 @@ class PublishHeader:
         exchange: the exchange of the messages.
         routing_key: the routing key of the messages.
         mandatory: whether the broker returns a message that it cannot route to a queue.
+        cc: the additional routing keys (the header `CC`), or None without this header.
     """
 
-    __slots__ = ("_after", "_before", "_end", "_for", "_method", "_start", "exchange", "mandatory", "routing_key")
+    __slots__ = ("_after", "_before", "_end", "_for", "_method", "_start", "cc", "exchange", "mandatory", "routing_key")
 
     def __init__(
         self,
@@ -128,6 +129,8 @@ class PublishHeader:
         self.exchange = exchange
         self.routing_key = routing_key
         self.mandatory = mandatory
+        cc = headers.get("CC")
+        self.cc = list(cc) if isinstance(cc, tuple) else cc
         self._method = (
             _PUBLISH
             + encode_short_string("exchange", exchange)

@@ -204,11 +204,17 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
                 self._on_outcome(message, outcome)
 
     def _on_content(self, method: bytes, header: bytes, body: bytes) -> None:  # noqa: ARG002 - the body is not needed
-        """Find the returned message: the oldest one with its id, key and exchange, as basic.return has no tag."""
+        """Find the returned message, as basic.return has no tag: the oldest one with its id, key, exchange and CC keys.
+
+        The message id and the routing key alone are not enough: another message may have both, and CC keys with which
+        the broker has routed it. The broker removes BCC keys from a returned message.
+        """
         text, at = short_string(method, 6)
         exchange, at = short_string(method, at)
         routing_key, _ = short_string(method, at)
-        message_id = encode_id(read_properties(header)[0].message_id or "")
+        properties, headers = read_properties(header)
+        message_id, cc = encode_id(properties.message_id or ""), headers.get("CC")
+        found: int | None = None
         for tag, message in self._outstanding.items():
             sent = message.header
             if (
@@ -218,6 +224,11 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
                 and sent.exchange == exchange
                 and tag not in self._returned
             ):
-                self._returned[tag] = printable(text)
-                return
-        log.debug("a returned message is not outstanding: %s %r", exchange, routing_key)
+                if sent.cc == cc:
+                    found = tag
+                    break
+                found = found or tag  # in case the broker has changed the CC keys
+        if found is None:
+            log.debug("a returned message is not outstanding: %s %r", exchange, routing_key)
+        else:
+            self._returned[found] = printable(text)

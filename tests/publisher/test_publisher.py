@@ -354,6 +354,21 @@ async def test_two_messages_with_one_id_keep_their_own_outcomes(pulse: pulsekit.
     assert [(await anext(messages)).payload["n"] for _ in range(5)] == [1, 3, 5, 7, 9]
 
 
+async def test_two_messages_that_differ_in_cc_keep_their_own_outcomes(pulse: pulsekit.Pulse, exchange: str) -> None:
+    messages = await listen(pulse, exchange, "bound")
+    keys = [("bound",), (), ("other",), ("other", "bound"), ("bound",)]
+    drafts = [Draft({}, "nobody", cc=cc) for cc in keys]
+    drafts += [Draft({}, "nobody", headers={"CC": cc}) for cc in (["x", "bound"], ["x"], ("y",))]
+    publisher = pulse.publisher(exchange, mandatory=True, message_ids="content")
+    receipts = [receipt async for receipt in publisher.publish_many(drafts)]
+    assert len({receipt.message_id for receipt in receipts}) == 1
+    routed = [any("bound" in key for key in (*draft.cc, *draft.headers.get("CC", ()))) for draft in drafts]
+    assert [receipt.outcome for receipt in receipts] == [
+        Outcome.CONFIRMED if reached else Outcome.RETURNED for reached in routed
+    ]
+    assert [(await anext(messages)).cc for _ in range(4)] == [keys[0], keys[3], keys[4], ("x", "bound")]
+
+
 @pytest.mark.parametrize(
     "draft",
     [
