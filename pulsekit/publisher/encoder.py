@@ -100,6 +100,7 @@ class Draft:
 
 
 _PLAIN = Draft(None, "")
+_MISTAKABLE = frozenset({str, bytearray, memoryview})  # types of payloads that may be meant as a body
 
 
 def delivery_options(message: Draft | Record) -> dict[str, Any]:
@@ -164,8 +165,8 @@ class Encoder:
             if self._schema is not None:
                 self._validate(decode_body(body))
         else:
-            if type(payload) is str:
-                _check_text(payload)
+            if type(payload) in _MISTAKABLE:
+                _check_payload(payload)
             if self._schema is not None and not self._schema.is_valid(payload):
                 self._validate(payload)
             body = encode_payload(payload)
@@ -296,8 +297,10 @@ def as_pair(item: object) -> tuple[Any, Any]:
     raise TypeError(f"a message is a pair (payload, routing key) or a Draft, not {item!r:.80}")
 
 
-def _check_text(payload: str) -> None:
-    """Raise a TypeError if a payload is the JSON text of an object or list, which would be encoded twice."""
+def _check_payload(payload: str | bytearray | memoryview) -> None:
+    """Raise a TypeError for a buffer, or for the JSON text of an object or list, which would be encoded twice."""
+    if not isinstance(payload, str):
+        raise TypeError(f"the payload is a {_kind(payload)}: pass bytes(payload) to send it unchanged")
     if not payload.lstrip().startswith(("{", "[")):
         return
     try:

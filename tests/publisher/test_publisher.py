@@ -844,6 +844,8 @@ SWAPPED = r"routing key is a str, not dict; the payload comes first: publish\(pa
         (({}, KEY), {"properties": Properties(message_id=5)}, "message id is a str, not 5"),  # type: ignore[arg-type]
         ((json.dumps(JOBS[0]), KEY), {}, "pass the object instead"),
         ((" [1]\n", KEY), {}, "pass the object instead"),
+        ((bytearray(b"{}"), KEY), {}, r"a bytearray: pass bytes\(payload\)"),
+        ((memoryview(b"{}"), KEY), {}, r"a memoryview: pass bytes\(payload\)"),
     ],
 )
 async def test_arguments_of_a_wrong_type_are_refused_with_the_right_form(
