@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp import methods
 from pulsekit._amqp.broker import broker_url
-from pulsekit._amqp.callbacks import call_safely, check_callback, check_number
+from pulsekit._amqp.callbacks import call_safely, check_callback, check_kind, check_number
 from pulsekit._amqp.connection import CONNECT_TIMEOUT, Connection, State
 from pulsekit._amqp.consuming import PREFETCH_BYTES
 from pulsekit._amqp.secret import Secret
@@ -94,11 +94,13 @@ def connect(
     Raises:
         ConfigurationError: Raised when no broker is configured, the URL is malformed, or `login` is unknown.
         InsecureConnection: Raised when the password would be sent in clear text to another machine.
-        TypeError: Raised when `timeout` or `retry_for` is not a number, when `on_state` or a method of an
-            instrumentation is an `async def`, because callbacks are not awaited, or when an instrumentation lacks a
-            method.
+        TypeError: Raised when `host`, `user` or `virtual_host` is not a str, when `timeout` or `retry_for` is not a
+            number, when `on_state` or a method of an instrumentation is an `async def`, because callbacks are not
+            awaited, or when an instrumentation lacks a method.
     """
     url, password = None if url is None else Secret(url), None if password is None else Secret(password)
+    for name, value in (("host", host), ("user", user), ("virtual_host", virtual_host)):
+        check_kind(name, value, str)
     if host is not None:
         if url is not None or login is not None:
             raise ConfigurationError(

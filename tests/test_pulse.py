@@ -204,6 +204,13 @@ def test_a_time_that_is_no_number_is_refused_before_connecting(name: str, value:
         pulsekit.connect("amqp://me:p@127.0.0.1/", **{name: value})
 
 
+@pytest.mark.parametrize(("name", "value"), [("host", ["a", "b"]), ("user", 5), ("virtual_host", b"/")])
+def test_a_part_of_an_address_that_is_no_text_is_refused(name: str, value: Any) -> None:
+    parts = {"host": "localhost", "user": "me", "password": "p", name: value}
+    with pytest.raises(TypeError, match=f"^{name} is of type str, not "):
+        pulsekit.connect(**parts)
+
+
 async def test_another_event_loop_cannot_use_a_connection(pulse: pulsekit.Pulse, exchange: str) -> None:
     await pulse.create_exchange(exchange)
     publisher = pulse.publisher(exchange)
