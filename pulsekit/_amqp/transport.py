@@ -67,6 +67,7 @@ if frames_log.level == logging.NOTSET:
 
 _FRAME_TYPES = frozenset({1, 2, 3, 8})  # method, header, body, heartbeat (AMQP 0-9-1 §2.3.5)
 _MAX_PAYLOAD = 1 << 24  # bytes; a larger size means that the data are not AMQP
+_LEAST_METHOD = 4  # bytes of a method: its class and its number; pamqp raises a ValueError for less
 _QUOTED = 30  # how many bytes of foreign data are quoted
 _HEARTBEAT_INTERVAL = 1.0  # seconds between two heartbeats to aiormq while no frames for aiormq arrive
 
@@ -136,7 +137,7 @@ class FrameRouter(asyncio.StreamReaderProtocol):
                     self._refuse(data[at:])
                 break
             kind, channel, length = FRAME.unpack_from(data, at)
-            if kind not in _FRAME_TYPES or length > _MAX_PAYLOAD:
+            if kind not in _FRAME_TYPES or length > _MAX_PAYLOAD or (kind == METHOD and length < _LEAST_METHOD):
                 self._refuse(data[at:])
                 break
             end = at + 8 + length

@@ -310,6 +310,7 @@ async def attempt(steps: list[bytes], timeout: float = 30) -> pulsekit.PulsekitE
         b"AMQP\x03\x01\x00\x00",
         b"\x15\x03\x03\x00\x02\x02F",  # an alert of TLS
         b"\x01\x00\x00\xff\xff\xff\xff",  # a frame of four gigabytes
+        b"\x01\x00\x00\x00\x00\x00\x01\x00\xce",  # a method of one byte
         b"\x00" * 30,
         b"x",
     ],
