@@ -282,7 +282,7 @@ class Connection:
                 port=broker.port,
                 user=broker.user,
                 password=broker.password,
-                path="/" + broker.virtual_host.replace("%", "%25").replace("/", "%2F"),
+                path="/" + broker.virtual_host.replace("/", "%2F"),  # yarl encodes the other characters
                 query={"heartbeat": str(broker.heartbeat)},
             ),
             client_properties={"connection_name": f"pulsekit {self.name}", "product": "pulsekit"},

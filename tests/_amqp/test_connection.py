@@ -13,6 +13,7 @@ import traceback
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -652,6 +653,14 @@ async def test_a_refused_virtual_host_ends_the_connection_with_an_error(rabbitmq
     error = await connected(parse_url(user.url), lambda _: forbid(rabbitmq, user), states)
     assert isinstance(error, pulsekit.VirtualHostRefused)
     assert states.seen.count(State.CONNECTING) > 2
+
+
+@pytest.mark.parametrize("name", ["100%", "%41", "a/b", "a b+c", "é?#[]@:", "a;b=c&d"])
+async def test_any_name_of_a_virtual_host_reaches_the_broker(user: PulseUser, name: str) -> None:
+    async with pulsekit.connect(user.url + quote(name, safe="")) as pulse:
+        with pytest.raises(pulsekit.VirtualHostRefused) as caught:
+            await pulse.link()
+    assert caught.value.text == f"NOT_ALLOWED - vhost {name} not found"
 
 
 @given(st.integers(0, 40), st.floats(0.001, 1), st.floats(1, 100))
