@@ -391,7 +391,7 @@ class Transport(TransportFactory):
         del url  # it contains the password, and error reports show the variables of a frame
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(loop=loop)
-        name = host if self._context is not None else None
+        name = host.removesuffix(".") if self._context is not None else None  # as in certificates (RFC 6066 §3)
         logs = frames_log.isEnabledFor(logging.DEBUG)
         try:
             sock = await connect(await resolve(host, port))

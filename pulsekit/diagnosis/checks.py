@@ -288,7 +288,7 @@ async def _tls(case: _Case) -> str:
     _, writer = case.stream
     try:
         async with asyncio.timeout(case.timeout):
-            await writer.start_tls(context, server_hostname=case.host)
+            await writer.start_tls(context, server_hostname=case.host.removesuffix("."))  # as in `Transport`
     except ssl.SSLCertVerificationError as error:
         failure = Unreachable(f"the certificate of {case.host} is not trusted: {error.verify_message}")
         raise _FailedError(failure, _certificate_hint(error)) from error

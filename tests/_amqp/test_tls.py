@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,6 +42,22 @@ async def test_treeherders_option_for_tls_is_accepted(broker: RabbitMQ, authorit
         async with pulsekit.connect(url) as pulse:
             assert not await pulse.exchange_exists(f"exchange/{user.name}/x")
     assert asked
+
+
+async def test_a_host_with_a_final_dot_has_the_certificate_of_its_name(
+    broker: RabbitMQ, authority: trustme.CA, ca_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve = socket.getaddrinfo
+    monkeypatch.setattr(  # not every resolver accepts "localhost."
+        socket, "getaddrinfo", lambda host, *rest, **how: resolve("localhost" if host else None, *rest, **how)
+    )
+    user = broker.user()
+    asked: list[str | None] = []
+    async with terminated(user.url, authority.issue_cert("localhost"), asked) as proxy:
+        url = proxy.url.replace("amqp://", "amqps://").replace("127.0.0.1", "localhost.") + f"?cafile={ca_file}"
+        async with pulsekit.connect(url) as pulse:
+            assert not await pulse.exchange_exists(f"exchange/{user.name}/x")
+    assert set(asked) == {"localhost"}
 
 
 @pytest.mark.parametrize(("host", "trusted"), [("localhost", False), ("other.example", True)])

@@ -246,14 +246,26 @@ async def test_tls_to_a_clear_text_port_is_reported(user: PulseUser) -> None:
     ("host", "name", "trusted", "hint"),
     [
         ("localhost", "localhost", True, ""),
+        ("localhost.", "localhost", True, ""),
         ("localhost", "other.example", True, "host name of the certificate"),
         ("127.0.0.1", "localhost", True, "host name of the certificate"),
         ("localhost", "localhost", False, "cafile"),
     ],
 )
 async def test_a_certificate_is_checked_with_its_name_and_its_issuer(
-    user: PulseUser, authority: trustme.CA, ca_file: Path, host: str, name: str, trusted: bool, hint: str
+    user: PulseUser,
+    authority: trustme.CA,
+    ca_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+    name: str,
+    trusted: bool,
+    hint: str,
 ) -> None:
+    resolve = socket.getaddrinfo
+    monkeypatch.setattr(  # not every resolver accepts "localhost."
+        socket, "getaddrinfo", lambda of, *rest, **how: resolve(of and of.removesuffix("."), *rest, **how)
+    )
     issuer = authority if trusted else trustme.CA()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda *_: None)  # the test ignores the server's side of a refused handshake
