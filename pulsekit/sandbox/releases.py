@@ -36,6 +36,9 @@ class Release:
             at its first requeue.
         counts_first_get: True if a first delivery by Basic.Get from a quorum queue has the header `x-delivery-count` 0.
             Other first deliveries do not have this header.
+        classic_leader_locator: True if classic queues have the argument `x-queue-leader-locator`.
+        cancel_on_failover: True if consumers of classic queues have the argument `x-cancel-on-ha-failover`.
+        stream_consumer_arguments: the arguments that only consumers of streams may have.
         last_death: True if a dead letter has the headers `x-last-death-*`, and its header `CC` is not removed.
     """
 
@@ -49,6 +52,9 @@ class Release:
     delivery_limit: int | None
     negative_is_unlimited: bool
     counts_first_get: bool
+    classic_leader_locator: bool
+    cancel_on_failover: bool
+    stream_consumer_arguments: tuple[str, ...]
     last_death: bool
 
 
@@ -64,6 +70,9 @@ RELEASES: Final[Mapping[int, Release]] = {
         delivery_limit=None,
         negative_is_unlimited=False,
         counts_first_get=True,
+        classic_leader_locator=False,
+        cancel_on_failover=True,
+        stream_consumer_arguments=("x-stream-offset",),
         last_death=False,
     ),
     4: Release(
@@ -77,6 +86,9 @@ RELEASES: Final[Mapping[int, Release]] = {
         delivery_limit=20,
         negative_is_unlimited=True,
         counts_first_get=False,
+        classic_leader_locator=True,
+        cancel_on_failover=False,
+        stream_consumer_arguments=("x-stream-offset", "x-stream-filter", "x-stream-match-unfiltered"),
         last_death=True,
     ),
 }

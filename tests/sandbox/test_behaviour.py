@@ -464,3 +464,48 @@ async def test_a_refused_argument_is_quoted_as_by_rabbitmq(wire, name, first, se
 async def test_arguments_are_checked_as_by_rabbitmq(wire, name, arguments, good) -> None:
     answer = await wire.call(Queue.Declare(queue=name, exclusive=True, arguments=arguments))
     assert getattr(answer, "reply_code", None) == (None if good else 406)
+
+
+_QUORUM = {"x-queue-type": "quorum"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        ({"x-queue-version": 3}, "x-queue-version"),
+        ({"x-queue-version": "2"}, "x-queue-version"),
+        ({"x-max-age": "7D"}, "x-max-age"),
+        ({"x-dead-letter-strategy": "nope"}, "x-dead-letter-strategy"),
+        ({"x-expires": 0, "x-queue-type": "nope"}, "x-queue-type"),
+        ({**_QUORUM, "x-queue-version": 2}, "x-queue-version"),
+        ({**_QUORUM, "x-queue-leader-locator": "nope"}, "x-queue-leader-locator"),
+        ({**_QUORUM, "x-quorum-initial-group-size": 0}, "x-quorum-initial-group-size"),
+        ({**_QUORUM, "x-max-in-memory-length": "5"}, "x-max-in-memory-length"),
+        ({**_QUORUM, "x-max-age": "7D"}, "x-max-age"),
+    ],
+)
+async def test_each_type_of_queue_refuses_arguments_that_it_does_not_support(wire, name, arguments, fault) -> None:
+    answer = await wire.call(Queue.Declare(queue=name, durable=True, arguments=arguments))
+    assert isinstance(answer, Channel.Close)
+    assert answer.reply_code == 406
+    assert f"invalid arg '{fault}' for queue '{name}'" in answer.reply_text
+
+
+async def test_a_classic_queue_has_a_leader_locator_since_rabbitmq_4(wire, name, address) -> None:
+    options = {"exclusive": True, "arguments": {"x-queue-leader-locator": "balanced"}}
+    answer = await wire.call(Queue.Declare(queue=name, **options))
+    assert isinstance(answer, Queue.DeclareOk if address.version >= (4,) else Channel.Close)
+
+
+async def test_a_declaration_is_not_compared_in_arguments_of_other_types(wire, name) -> None:
+    await declare(wire, name)
+    options = {"exclusive": True, "arguments": {"x-delivery-limit": 5}}
+    assert isinstance(await wire.call(Queue.Declare(queue=name, **options)), Queue.DeclareOk)
+
+
+@pytest.mark.parametrize("argument", ["x-stream-offset", "x-cancel-on-ha-failover"])
+async def test_a_consumer_cannot_have_arguments_of_other_queues(wire, name, argument, address) -> None:
+    await declare(wire, name)
+    answer = await wire.call(Basic.Consume(queue=name, arguments={argument: "first"}))
+    refused = argument == "x-stream-offset" or address.version < (4,)
+    assert isinstance(answer, Channel.Close if refused else Basic.ConsumeOk)

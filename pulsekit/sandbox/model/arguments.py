@@ -9,13 +9,13 @@ from pulsekit.sandbox.codec.tables import TYPE_NAMES, Table
 from pulsekit.sandbox.refusals import Refusal, inequivalent, invalid_argument
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Container, Iterable
 
     from pulsekit.sandbox.releases import Release
 
 __all__ = [
-    "EXCHANGE_ARGUMENTS", "LONGEST", "QUEUE_ARGUMENTS", "QueueOptions", "check_equivalent", "consumer_priority",
-    "exchange_name", "yes_no",
+    "EXCHANGE_ARGUMENTS", "LONGEST", "QueueOptions", "check_equivalent", "consumer_priority", "exchange_name",
+    "queue_arguments", "yes_no",
 ]  # fmt: skip
 
 LONGEST: Final = 315_360_000_000
@@ -42,26 +42,36 @@ class QueueOptions:
     def read(cls, arguments: Table, resource: str, release: Release) -> QueueOptions:
         """Check the arguments of a queue in RabbitMQ's order. Unknown arguments are ignored.
 
+        The type of queue decides which arguments are checked. Arguments of other types are refused last.
+
         Raises:
             Refusal: Raised with 406 if a value is invalid, or the type of queue does not support an argument.
         """
         values: dict[str, Any] = {}
-        for name, (option, check) in QUEUE_ARGUMENTS.items():
+        if "x-queue-type" in arguments:
+            _check(arguments, "x-queue-type", _queue_type, resource)
+        kind = arguments.get("x-queue-type", "classic")
+        supported = queue_arguments(kind, release)
+        for name in supported:
+            option, check = _QUEUE_ARGUMENTS[name]
             if name in arguments:
-                fault = check(arguments[name], TYPE_NAMES[arguments.letters[name]], arguments)
-                if fault:
-                    raise invalid_argument(name, resource, fault)
+                _check(arguments, name, check, resource)
                 if option:
                     values[option] = arguments[name]
-        kind = values.get("queue_type", "classic")
-        for name in _UNSUPPORTED[kind]:
-            if name in arguments:
-                raise Refusal(406, f"invalid arg '{name}' for {resource} of queue type rabbit_{kind}_queue")
+        _refuse_unsupported(arguments, _TYPE_OF_ARGUMENT.keys() - supported, resource, kind)
         if kind == "quorum":
             values["delivery_limit"] = _delivery_limit(arguments, release)
             if values.get("overflow") == "reject-publish-dlx":
                 values["overflow"] = "drop-head"  # accepted, but without the effect of a classic queue
         return cls(**values)
+
+
+def queue_arguments(kind: str, release: Release) -> tuple[str, ...]:
+    """Return the arguments that a type of queue supports, in the order in which RabbitMQ checks them."""
+    only = dict(_TYPE_OF_ARGUMENT)
+    if release.classic_leader_locator:
+        del only["x-queue-leader-locator"]
+    return tuple(name for name in _QUEUE_ARGUMENTS if only.get(name, kind) == kind)
 
 
 def exchange_name(arguments: Table, argument: str, resource: str) -> str | None:
@@ -126,17 +136,23 @@ def _check_same_type(current: Table, received: Table, resource: str, default_typ
     )
 
 
-def consumer_priority(arguments: Table, resource: str) -> int:
-    """Return the `x-priority` of a consumer.
+def consumer_priority(arguments: Table, resource: str, kind: str, release: Release) -> int:
+    """Check the arguments of a consumer of a queue of this type, and return its `x-priority`.
 
     Raises:
-        Refusal: Raised with 406 if the argument is not an integer.
+        Refusal: Raised with 406 if a value is invalid, or the type of queue does not support an argument.
     """
-    value = arguments.get("x-priority", 0)
-    if not isinstance(value, int) or isinstance(value, bool):
-        kind = TYPE_NAMES[arguments.letters["x-priority"]]
-        raise invalid_argument("x-priority", resource, f'"expected integer, got {kind}"')
-    return value
+    if "x-priority" in arguments:
+        _check(arguments, "x-priority", _any_integer, resource)
+    unsupported = set(release.stream_consumer_arguments)
+    if release.cancel_on_failover:
+        if kind == "classic" and "x-cancel-on-ha-failover" in arguments:
+            _check(arguments, "x-cancel-on-ha-failover", _boolean, resource)
+        elif kind != "classic":
+            unsupported.add("x-cancel-on-ha-failover")
+    _refuse_unsupported(arguments, unsupported, resource, kind)
+    priority: int = arguments.get("x-priority", 0)
+    return priority
 
 
 def yes_no(value: bool) -> str:  # noqa: FBT001 - a formatter of booleans
@@ -154,10 +170,24 @@ def _plain(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _integer(value: object, kind: str, _: Table) -> str:
-    if not isinstance(value, int) or kind in {"bool", "timestamp"}:
-        return f'"expected integer, got {kind}"'
-    return f"{{value_negative,{value}}}" if value < 0 else ""
+def _check(arguments: Table, name: str, check: Callable[[Any, str, Table], str], resource: str) -> None:
+    fault = check(arguments[name], TYPE_NAMES[arguments.letters[name]], arguments)
+    if fault:
+        raise invalid_argument(name, resource, fault)
+
+
+def _refuse_unsupported(arguments: Table, unsupported: Container[str], resource: str, kind: str) -> None:
+    for name in arguments:
+        if name in unsupported:
+            raise Refusal(406, f"invalid arg '{name}' for {resource} of queue type rabbit_{kind}_queue")
+
+
+def _any_integer(value: object, kind: str, _: Table) -> str:
+    return "" if isinstance(value, int) and kind not in {"bool", "timestamp"} else f'"expected integer, got {kind}"'
+
+
+def _integer(value: Any, kind: str, arguments: Table) -> str:
+    return _any_integer(value, kind, arguments) or (f"{{value_negative,{value}}}" if value < 0 else "")
 
 
 def _time(value: Any, kind: str, arguments: Table) -> str:
@@ -166,6 +196,14 @@ def _time(value: Any, kind: str, arguments: Table) -> str:
 
 def _positive(value: object, kind: str, arguments: Table) -> str:
     return _time(value, kind, arguments) or ("{value_zero,0}" if value == 0 else "")
+
+
+def _group_size(value: object, kind: str, arguments: Table) -> str:
+    return _integer(value, kind, arguments) or ("{value_zero,0}" if value == 0 else "")
+
+
+def _version(value: Any, kind: str, arguments: Table) -> str:
+    return _integer(value, kind, arguments) or ("" if value in {1, 2} else f"\"unsupported queue version '{value}'\"")
 
 
 def _priority(value: Any, kind: str, arguments: Table) -> str:
@@ -200,32 +238,50 @@ def _queue_type(value: object, kind: str, arguments: Table) -> str:
     return _one_of("classic", "quorum", otherwise="\"unsupported queue type '{}'\"")(value, kind, arguments)
 
 
-QUEUE_ARGUMENTS: Final[dict[str, tuple[str, Callable[[Any, str, Table], str]]]] = {
+_QUEUE_ARGUMENTS: Final[dict[str, tuple[str, Callable[[Any, str, Table], str]]]] = {
     "x-expires": ("expires", _positive),
     "x-message-ttl": ("message_ttl", _time),
     "x-dead-letter-exchange": ("dead_letter_exchange", _text),
     "x-dead-letter-routing-key": ("dead_letter_key", _dead_letter_key),
+    "x-dead-letter-strategy": ("", _one_of("at-most-once", "at-least-once", otherwise="invalid_dlx_strategy")),
     "x-max-length": ("max_length", _integer),
     "x-max-length-bytes": ("max_bytes", _integer),
+    "x-max-in-memory-length": ("", _integer),
+    "x-max-in-memory-bytes": ("", _integer),
     "x-max-priority": ("max_priority", _priority),
     "x-overflow": (
         "overflow",
         _one_of("drop-head", "reject-publish", "reject-publish-dlx", otherwise="invalid_overflow"),
     ),
     "x-queue-mode": ("", _one_of("default", "lazy", otherwise="\"unsupported queue mode '{}'\"")),
+    "x-queue-version": ("", _version),
     "x-single-active-consumer": ("single_active_consumer", _boolean),
     "x-queue-type": ("queue_type", _queue_type),
+    "x-quorum-initial-group-size": ("", _group_size),
     "x-delivery-limit": ("", lambda *_: ""),
-    "x-dead-letter-strategy": ("", _one_of("at-most-once", "at-least-once", otherwise="invalid_dlx_strategy")),
-}
-"""The arguments of a queue, in the order in which RabbitMQ checks and compares them."""
-
-_UNSUPPORTED: Final = {
-    "classic": (
-        "x-delivery-limit", "x-dead-letter-strategy", "x-max-in-memory-length", "x-max-in-memory-bytes", "x-max-age",
-        "x-stream-max-segment-size-bytes", "x-initial-cluster-size", "x-quorum-initial-group-size",
+    "x-queue-leader-locator": (
+        "",
+        _one_of("client-local", "balanced", "random", "least-leaders", otherwise="invalid_queue_locator_arg"),
     ),
-    "quorum": ("x-max-priority", "x-queue-mode"),
-}  # fmt: skip
+    "x-queue-master-locator": ("", lambda *_: ""),
+}
+"""The arguments of classic and quorum queues, in the order in which RabbitMQ checks and compares them."""
+
+_TYPE_OF_ARGUMENT: Final = {
+    "x-max-priority": "classic",
+    "x-queue-mode": "classic",
+    "x-queue-version": "classic",
+    "x-queue-master-locator": "classic",
+    "x-dead-letter-strategy": "quorum",
+    "x-max-in-memory-length": "quorum",
+    "x-max-in-memory-bytes": "quorum",
+    "x-quorum-initial-group-size": "quorum",
+    "x-delivery-limit": "quorum",
+    "x-queue-leader-locator": "quorum",
+    "x-max-age": "stream",
+    "x-stream-max-segment-size-bytes": "stream",
+    "x-initial-cluster-size": "stream",
+}
+"""The arguments that only one type of queue supports."""
 
 EXCHANGE_ARGUMENTS: Final = ("alternate-exchange",)

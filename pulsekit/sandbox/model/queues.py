@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from pulsekit.sandbox.model.arguments import QUEUE_ARGUMENTS, QueueOptions, check_equivalent, yes_no
+from pulsekit.sandbox.model.arguments import QueueOptions, check_equivalent, queue_arguments, yes_no
 from pulsekit.sandbox.model.backlog import Backlog
 from pulsekit.sandbox.model.messages import Entry, Message
 from pulsekit.sandbox.refusals import Refusal, inequivalent, resource_locked
@@ -160,8 +160,9 @@ class Queue:
         ):
             if received != current:
                 raise inequivalent(name, str(self), yes_no(received), yes_no(current))
-        default_type = self.vhost.release.default_queue_type
-        check_equivalent(self.arguments, arguments, QUEUE_ARGUMENTS, str(self), default_type=default_type)
+        release = self.vhost.release
+        names = queue_arguments(self.options.queue_type, release)
+        check_equivalent(self.arguments, arguments, names, str(self), default_type=release.default_queue_type)
 
     def touch(self) -> None:
         """Restart the time of `x-expires`, because the queue was declared or read, or its last consumer stopped."""

@@ -210,7 +210,8 @@ class Channel:
             queue = self._deliveries.open_reply_queue(no_ack=method.no_ack)
         else:
             queue = self._readable(method.queue)
-        priority = consumer_priority(arguments_of(method), str(queue))
+        kind = queue.options.queue_type
+        priority = consumer_priority(arguments_of(method), str(queue), kind, self._vhost.release)
         self._deliveries.consume(queue, tag, no_ack=method.no_ack, exclusive=method.exclusive, priority=priority)
         self._answer(method, commands.Basic.ConsumeOk, tag)
         queue.dispatch()
