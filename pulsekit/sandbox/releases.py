@@ -39,6 +39,7 @@ class Release:
         classic_leader_locator: True if classic queues have the argument `x-queue-leader-locator`.
         cancel_on_failover: True if consumers of classic queues have the argument `x-cancel-on-ha-failover`.
         stream_consumer_arguments: the arguments that only consumers of streams may have.
+        exact_numbers: True if a headers exchange does not match an integer with an equal floating-point number.
         last_death: True if a dead letter has the headers `x-last-death-*`, and its header `CC` is not removed.
     """
 
@@ -55,6 +56,7 @@ class Release:
     classic_leader_locator: bool
     cancel_on_failover: bool
     stream_consumer_arguments: tuple[str, ...]
+    exact_numbers: bool
     last_death: bool
 
 
@@ -73,6 +75,7 @@ RELEASES: Final[Mapping[int, Release]] = {
         classic_leader_locator=False,
         cancel_on_failover=True,
         stream_consumer_arguments=("x-stream-offset",),
+        exact_numbers=False,
         last_death=False,
     ),
     4: Release(
@@ -89,6 +92,7 @@ RELEASES: Final[Mapping[int, Release]] = {
         classic_leader_locator=True,
         cancel_on_failover=False,
         stream_consumer_arguments=("x-stream-offset", "x-stream-filter", "x-stream-match-unfiltered"),
+        exact_numbers=True,
         last_death=True,
     ),
 }

@@ -244,6 +244,10 @@ async def test_higher_priorities_are_first(wire, name) -> None:
         ({"x-match": "all", "x-a": 1}, {"x-a": 2}, 1),
         ({"x-match": "all-with-x", "x-a": 1}, {"x-a": 2}, 0),
         ({"x-match": "any-with-x", "x-a": 1}, {"x-a": 1}, 1),
+        ({"x-match": "all-with-x", "x-matching": 1}, {}, 0),
+        ({"x-match": "any-with-x", "x-matching": 1}, {"x-matching": 1}, 1),
+        ({"a": "x"}, {"a": bytearray(b"x")}, 1),
+        ({"a": datetime(1970, 1, 1, 0, 0, 5, tzinfo=UTC)}, {"a": 5}, 1),
     ],
 )
 async def test_headers_are_compared_as_by_rabbitmq(wire, name, wanted, headers, taken) -> None:
@@ -255,11 +259,27 @@ async def test_headers_are_compared_as_by_rabbitmq(wire, name, wanted, headers, 
     assert await depth(wire, name) == taken
 
 
-@pytest.mark.parametrize("match", ["some", 1, ["all"]])
-async def test_a_bad_x_match_is_refused(wire, name, match) -> None:
+@pytest.mark.parametrize(("wanted", "header"), [(1, 1.0), (1.0, 1)])
+async def test_a_header_can_match_a_number_of_another_type_until_rabbitmq_4(
+    wire, name, wanted, header, address
+) -> None:
+    await wire.call(Confirm.Select())
+    await declare(wire, name)
+    await wire.call(Exchange.Declare(exchange=name, exchange_type="headers", auto_delete=True))
+    await wire.call(Queue.Bind(queue=name, exchange=name, arguments={"a": wanted}))
+    await publish(wire, name, "k", headers={"a": header})
+    assert await depth(wire, name) == (address.version < (4,))
+
+
+@pytest.mark.parametrize(
+    ("match", "fault"),
+    [("some", 'value <<"some">>; expected all'), (1, "type byte (value 1)"), (["all"], "type array")],
+)
+async def test_a_bad_x_match_is_refused(wire, name, match, fault) -> None:
     await declare(wire, name)
     close = await wire.call(Queue.Bind(queue=name, exchange="amq.headers", arguments={"x-match": match}))
     assert close.reply_code == 406
+    assert f"Invalid x-match field {fault}" in close.reply_text
 
 
 async def test_alternate_exchanges_and_exchange_bindings_work(wire, name) -> None:

@@ -22,6 +22,7 @@ from pulsekit.bindings.table import BindingTable
 from pulsekit.sandbox.codec import tables
 from pulsekit.sandbox.model.arguments import EXCHANGE_ARGUMENTS, check_equivalent, yes_no
 from pulsekit.sandbox.refusals import Refusal, inequivalent
+from pulsekit.sandbox.releases import DEFAULT_RELEASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pulsekit.sandbox.model.bindings import Binding
     from pulsekit.sandbox.model.messages import Message
     from pulsekit.sandbox.model.queues import Queue
+    from pulsekit.sandbox.releases import Release
 
 __all__ = ["EXCHANGE_TYPES", "Destination", "Exchange", "ExchangeBinding"]
 
@@ -57,12 +59,14 @@ class Exchange:
         auto_delete: bool = False,
         internal: bool = False,
         arguments: tables.Table | None = None,
+        release: Release = DEFAULT_RELEASE,
     ) -> None:
         self.vhost = vhost
         self.name = name
         self.durable = durable
         self.auto_delete = auto_delete
         self.internal = internal
+        self.release = release
         self.arguments = arguments if arguments is not None else tables.Table()
         self.alternate: str | None = self.arguments.get("alternate-exchange")
         self.bindings: dict[ExchangeBinding, None] = {}
@@ -92,12 +96,15 @@ class Exchange:
                 raise inequivalent(name, str(self), yes_no(received), yes_no(current))
         check_equivalent(self.arguments, arguments, EXCHANGE_ARGUMENTS, str(self))
 
-    def bind(self, binding: ExchangeBinding) -> bool:
-        """Add a binding. Return False if it existed.
+    def check_binding(self, arguments: tables.Table) -> None:
+        """Check the arguments of a binding.
 
         Raises:
-            Refusal: Raised with 406 if the arguments are invalid for this type of exchange.
+            Refusal: Raised with 406 if they are invalid for this type of exchange.
         """
+
+    def bind(self, binding: ExchangeBinding) -> bool:
+        """Add a binding. Return False if it existed."""
         if binding in self.bindings:
             return False
         self._add_to_index(binding)
@@ -138,7 +145,7 @@ class Exchange:
         return found
 
     def _add_to_index(self, binding: ExchangeBinding) -> None:
-        """Refuse invalid arguments, and add the binding to the index of a subclass."""
+        """Add the binding to the index of a subclass."""
 
     def _remove_from_index(self, binding: ExchangeBinding) -> None:
         """Remove a destination with this key from the index of a subclass."""
@@ -175,29 +182,45 @@ class _Topic(Exchange):
 class _Headers(Exchange):
     type = "headers"
 
-    def _add_to_index(self, binding: ExchangeBinding) -> None:
-        match = tables.decode(binding.arguments).get("x-match", "all")
-        if match not in ("all", "any", "all-with-x", "any-with-x"):  # a tuple, because a client may send a list
-            raise Refusal(406, f"Invalid x-match field value '{match}'; expected all, any, all-with-x, or any-with-x")
+    def check_binding(self, arguments: tables.Table) -> None:
+        match = arguments.get("x-match", "all")
+        if not isinstance(match, str):
+            kind = tables.TYPE_NAMES[arguments.letters["x-match"]]
+            raise Refusal(406, f"Invalid x-match field type {kind} (value {match}); expected longstr")
+        if match not in {"all", "any", "all-with-x", "any-with-x"}:
+            wanted = "expected all, any, all-with-x, or any-with-x"
+            raise Refusal(406, f'Invalid x-match field value <<"{match}">>; {wanted}')
 
     def destinations(self, message: Message) -> Sequence[Destination]:
         headers = message.properties.headers if "headers" in message.properties else {}
         return [
             binding.destination
             for binding in self.bindings
-            if _headers_match(tables.decode(binding.arguments), headers)
+            if _headers_match(tables.decode(binding.arguments), headers, exact=self.release.exact_numbers)
         ]
 
 
-def _headers_match(wanted: tables.Table, headers: dict[str, object]) -> bool:
+def _headers_match(wanted: tables.Table, headers: dict[str, object], *, exact: bool) -> bool:
     match = wanted.get("x-match", "all")
-    prefix = "x-match" if match.endswith("-with-x") else "x-"
     matches = [
-        name in headers and (value is None or (value == headers[name] and type(value) is type(headers[name])))
+        name in headers and (value is None or _equal(value, headers[name], exact=exact))
         for name, value in wanted.items()
-        if not name.startswith(prefix)
+        if name != "x-match" and (match.endswith("-with-x") or not name.startswith("x-"))
     ]
     return all(matches) if match.startswith("all") else any(matches)
+
+
+def _equal(wanted: object, given: object, *, exact: bool) -> bool:
+    """Compare two values as Erlang does: text can equal binary data, and an integer can equal a timestamp."""
+    wanted, given = _term(wanted), _term(given)
+    numbers = isinstance(wanted, int | float) and isinstance(given, int | float) and not exact
+    return wanted == given and (type(wanted) is type(given) or (numbers and bool not in {type(wanted), type(given)}))
+
+
+def _term(value: object) -> object:
+    if isinstance(value, tables.Timestamp):
+        return int(value)
+    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
 
 
 EXCHANGE_TYPES: Final[dict[str, type[Exchange]]] = {kind.type: kind for kind in (Exchange, _Fanout, _Topic, _Headers)}

@@ -67,7 +67,7 @@ class VirtualHost:
         self.queues: dict[str, Queue] = {}
         self.exchanges: dict[str, Exchange] = {"": _Default(self)}
         for exchange, kind in _PREDECLARED.items():
-            self.exchanges[exchange] = EXCHANGE_TYPES[kind](name, exchange)
+            self.exchanges[exchange] = EXCHANGE_TYPES[kind](name, exchange, release=release)
         self.exchanges["amq.rabbitmq.trace"] = EXCHANGE_TYPES["topic"](name, "amq.rabbitmq.trace", internal=True)
         self._dead_letters: deque[tuple[Queue, Message, DeadLetterReason]] = deque()
         self._dead_lettering = False

@@ -87,6 +87,7 @@ class Topology(NamedTuple):
             auto_delete=method.auto_delete,
             internal=method.internal,
             arguments=arguments,
+            release=vhost.release,
         )
         vhost.add_exchange(exchange, self.user.name)
 
@@ -172,13 +173,15 @@ class Topology(NamedTuple):
 
         Raises:
             Refusal: Raised with 403 for the default exchange or a missing permission, with 404 if the exchange or the
-                queue does not exist, with 405 if the queue is exclusive to another connection.
+                queue does not exist, with 405 if the queue is exclusive to another connection, with 406 if an argument
+                is invalid.
         """
         self._check_binding(kind, destination, source)
         exchange = self.vhost.exchange(source)
         target: Destination = (
             self.vhost.queue(destination, self.owner) if kind == "queue" else self.vhost.exchange(destination)
         )
+        exchange.check_binding(arguments)
         if exchange.bind(Binding.make(exchange, target, key, arguments)):
             self._emit_binding("bound", kind, destination, source, key)
 
