@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 from urllib.parse import quote
 
 from pamqp.commands import Basic
@@ -14,6 +14,7 @@ from pamqp.header import ContentHeader
 from pulsekit._amqp.broker import is_loopback
 from pulsekit.errors import ConfigurationError, NotOpen
 from pulsekit.sandbox.codec.frames import Publish, short_string
+from pulsekit.sandbox.events import Kind
 from pulsekit.sandbox.guardian import Guardian, GuardianLimits
 from pulsekit.sandbox.model.broker import DEFAULT_MEMORY_LIMIT, Broker
 from pulsekit.sandbox.model.exchanges import EXCHANGE_TYPES
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from pulsekit.sandbox.events import Event, Kind, Observer
+    from pulsekit.sandbox.events import Event, Observer
     from pulsekit.sandbox.model.virtual_hosts import VirtualHost
 
 __all__ = ["Sandbox"]
@@ -55,8 +56,8 @@ class Sandbox:
         on_change: called like `on_event`, but events about messages are not built for it.
 
     Raises:
-        ConfigurationError: Raised when the address is public and there is no password, or the version of RabbitMQ is
-            unknown.
+        ConfigurationError: Raised when the address is public and there is no password, the version of RabbitMQ is
+            unknown, or a number is out of range.
     """
 
     def __init__(
@@ -81,6 +82,11 @@ class Sandbox:
                 f"the sandbox listens on {host!r}, which is not loopback, only with a password: "
                 "set password=, or --password-file on the command line"
             )
+        for name, value, most in (("port", port, 65535), ("heartbeat", heartbeat, 65535), ("history", history, None)):
+            if value < 0 or (most is not None and value > most):
+                raise ConfigurationError(f"{name}={value!r}: need a number from 0{f' to {most}' if most else ''}")
+        if isinstance(vhosts, str):
+            raise ConfigurationError(f"vhosts={vhosts!r}: need a list of names, such as [{vhosts!r}]")
         self._host, self._port = host, port
         self._password, self._users_given = password, dict(users or {})
         self._make_broker = partial(
@@ -155,7 +161,15 @@ class Sandbox:
         return list(self._history)
 
     def seen(self, *kinds: Kind) -> list[Event]:
-        """Return the stored events of these kinds: `acked`, `nacked`, `dead-lettered`, `published`, and others."""
+        """Return the stored events of these kinds: `acked`, `nacked`, `dead-lettered`, `published`, and others.
+
+        Raises:
+            ConfigurationError: Raised when there is no kind, or a kind is unknown.
+        """
+        known = get_args(Kind)
+        if not kinds or not set(kinds) <= set(known):
+            given = ", ".join(map(repr, kinds)) or "none"
+            raise ConfigurationError(f"kinds of events: {given}. Need one or more of: {', '.join(known)}")
         return [event for event in self._history if event.kind in kinds]
 
     async def wait(
@@ -170,6 +184,7 @@ class Sandbox:
             timeout: seconds.
 
         Raises:
+            ConfigurationError: Raised when there is no kind, or a kind is unknown.
             NotOpen: Raised when `history` is 0.
             TimeoutError: Raised when there were fewer events. The message has their number.
         """
@@ -199,10 +214,16 @@ class Sandbox:
     # actions of a test
 
     def declare_exchange(self, name: str, kind: str = "topic", vhost: str = "/") -> None:
-        """Create a durable exchange without a connection, unless it exists."""
-        exchanges = self._virtual_host(vhost).exchanges
-        if name not in exchanges:
-            exchanges[name] = EXCHANGE_TYPES[kind](vhost, name, durable=True)
+        """Create a durable exchange without a connection, unless it exists.
+
+        Raises:
+            ConfigurationError: Raised when the type is unknown.
+        """
+        virtual_host = self._virtual_host(vhost)
+        if kind not in EXCHANGE_TYPES:
+            raise ConfigurationError(f"kind={kind!r}: the type of an exchange is {', '.join(EXCHANGE_TYPES)}")
+        if name not in virtual_host.exchanges:
+            virtual_host.exchanges[name] = EXCHANGE_TYPES[kind](vhost, name, release=virtual_host.release)
 
     def inject(
         self,

@@ -209,6 +209,32 @@ def test_an_unknown_version_of_rabbitmq_is_refused() -> None:
         Sandbox(rabbitmq=5)
 
 
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"port": 70_000}, "port=70000: need a number from 0 to 65535"),
+        ({"port": -1}, "port=-1"),
+        ({"heartbeat": -5}, "heartbeat=-5: need a number from 0 to 65535"),
+        ({"history": -1}, "history=-1: need a number from 0$"),
+        ({"vhosts": "communitytc"}, "vhosts='communitytc': need a list of names"),
+    ],
+)
+def test_an_option_out_of_range_is_named(options, text) -> None:
+    with pytest.raises(ConfigurationError, match=text):
+        Sandbox(**options)
+
+
+@pytest.mark.parametrize(("kinds", "given"), [((), "none"), (("publish",), "'publish'")])
+async def test_waiting_for_an_unknown_kind_of_event_is_an_error_at_once(sandbox, kinds, given) -> None:
+    with pytest.raises(ConfigurationError, match=f"kinds of events: {given}. Need one or more of: .*published"):
+        await sandbox.wait(*kinds)
+
+
+async def test_an_unknown_type_of_exchange_is_an_error(sandbox) -> None:
+    with pytest.raises(ConfigurationError, match=r"kind='tpoic': .* direct, fanout, topic, headers"):
+        sandbox.declare_exchange("x", "tpoic")
+
+
 async def test_use_outside_the_block_is_an_error() -> None:
     sandbox = Sandbox()
     with pytest.raises(NotOpen, match="async with"):
