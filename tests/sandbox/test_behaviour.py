@@ -529,3 +529,20 @@ async def test_a_consumer_cannot_have_arguments_of_other_queues(wire, name, argu
     answer = await wire.call(Basic.Consume(queue=name, arguments={argument: "first"}))
     refused = argument == "x-stream-offset" or address.version < (4,)
     assert isinstance(answer, Channel.Close if refused else Basic.ConsumeOk)
+
+
+async def test_removing_a_binding_that_does_not_exist_is_never_refused(wire, name, address) -> None:
+    await declare(wire, name)
+    await wire.call(Queue.Bind(queue=name, exchange="amq.topic", routing_key="a"))
+    async with connect(address.host, address.port, Login()) as other:
+        answer = await other.call(Queue.Unbind(queue=name, exchange="amq.topic", routing_key="b"))
+        assert isinstance(answer, Queue.UnbindOk)
+        answer = await other.call(Queue.Unbind(queue=name, exchange="amq.topic", routing_key="a"))
+        assert (answer.name, answer.reply_code) == ("Channel.Close", 405)
+
+
+async def test_the_arguments_of_a_binding_are_checked_before_the_owner_of_the_queue(wire, name, address) -> None:
+    await declare(wire, name)
+    async with connect(address.host, address.port, Login()) as other:
+        bind = Queue.Bind(queue=name, exchange="amq.headers", arguments={"x-match": "some"})
+        assert (await other.call(bind)).reply_code == 406

@@ -14,7 +14,7 @@ from pulsekit.sandbox.model.arguments import exchange_name
 from pulsekit.sandbox.model.bindings import Binding
 from pulsekit.sandbox.model.exchanges import EXCHANGE_TYPES
 from pulsekit.sandbox.model.queues import Queue
-from pulsekit.sandbox.refusals import Refusal, in_use
+from pulsekit.sandbox.refusals import Refusal, in_use, not_found
 
 if TYPE_CHECKING:
     from pamqp import commands
@@ -178,10 +178,12 @@ class Topology(NamedTuple):
         """
         self._check_binding(kind, destination, source)
         exchange = self.vhost.exchange(source)
-        target: Destination = (
-            self.vhost.queue(destination, self.owner) if kind == "queue" else self.vhost.exchange(destination)
-        )
+        target: Destination | None = (self.vhost.queues if kind == "queue" else self.vhost.exchanges).get(destination)
+        if target is None:
+            raise not_found(kind, destination, self.vhost.name)
         exchange.check_binding(arguments)
+        if isinstance(target, Queue):
+            target.check_access(self.owner)
         if exchange.bind(Binding.make(exchange, target, key, arguments)):
             self._emit_binding("bound", kind, destination, source, key)
 
@@ -197,9 +199,12 @@ class Topology(NamedTuple):
         target: Destination | None = (self.vhost.queues if kind == "queue" else self.vhost.exchanges).get(destination)
         if exchange is None or target is None:
             return
+        binding = Binding.make(exchange, target, key, arguments)
+        if binding not in exchange.bindings:
+            return
         if isinstance(target, Queue):
             target.check_access(self.owner)
-        self.vhost.unbind([Binding.make(exchange, target, key, arguments)])
+        self.vhost.unbind([binding])
         self._emit_binding("unbound", kind, destination, source, key)
 
     def _check_binding(self, kind: str, destination: str, source: str) -> None:
