@@ -546,3 +546,18 @@ async def test_the_arguments_of_a_binding_are_checked_before_the_owner_of_the_qu
     async with connect(address.host, address.port, Login()) as other:
         bind = Queue.Bind(queue=name, exchange="amq.headers", arguments={"x-match": "some"})
         assert (await other.call(bind)).reply_code == 406
+
+
+async def test_the_reply_queue_is_declared_like_any_queue(wire) -> None:
+    reply_to = "amq.rabbitmq.reply-to"
+    wire.send(Queue.Declare(queue=reply_to, nowait=True))
+    answer = await wire.call(Queue.Declare(queue=reply_to, passive=True))
+    assert (answer.queue, answer.consumer_count) == (reply_to, 1)
+    assert isinstance(await wire.call(Channel.Flow(active=True)), Channel.FlowOk)  # there was only one DeclareOk
+    close = await wire.call(Queue.Declare(queue=f"{reply_to}.gone"))
+    assert close.reply_text == f"NOT_FOUND - no queue '{reply_to}.gone' in vhost '/'"
+
+
+async def test_a_consumer_of_replies_has_no_arguments(wire) -> None:
+    consume = Basic.Consume(queue="amq.rabbitmq.reply-to", no_ack=True, arguments={"x-priority": "high"})
+    assert isinstance(await wire.call(consume), Basic.ConsumeOk)

@@ -20,7 +20,7 @@ from pulsekit.sandbox.model.arguments import consumer_priority
 from pulsekit.sandbox.protocol.deliveries import Deliveries
 from pulsekit.sandbox.protocol.publishing import REPLY_TO, ContentAssembler, Publisher
 from pulsekit.sandbox.protocol.topology import Topology, arguments_of, server_name
-from pulsekit.sandbox.refusals import Refusal
+from pulsekit.sandbox.refusals import Refusal, not_found
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,8 +152,11 @@ class Channel:
     # queues
 
     def _queue_declare(self, method: commands.Queue.Declare) -> None:
-        if method.queue == REPLY_TO:
-            self._reply(commands.Queue.DeclareOk, REPLY_TO, 0, 1)
+        if method.queue.startswith(REPLY_TO):
+            if method.queue != REPLY_TO and method.queue not in self._vhost.queues:
+                raise not_found("queue", method.queue, self._vhost.name)
+            self._last_queue = method.queue
+            self._answer(method, commands.Queue.DeclareOk, method.queue, 0, 1)
             return
         queue = self._topology.declare_queue(method)
         self._last_queue = queue.name
@@ -207,11 +210,11 @@ class Channel:
         tag = method.consumer_tag or server_name("amq.ctag-")
         self._deliveries.check_tag(tag)
         if method.queue == REPLY_TO:
-            queue = self._deliveries.open_reply_queue(no_ack=method.no_ack)
+            queue, priority = self._deliveries.open_reply_queue(no_ack=method.no_ack), 0
         else:
             queue = self._readable(method.queue)
-        kind = queue.options.queue_type
-        priority = consumer_priority(arguments_of(method), str(queue), kind, self._vhost.release)
+            kind = queue.options.queue_type
+            priority = consumer_priority(arguments_of(method), str(queue), kind, self._vhost.release)
         self._deliveries.consume(queue, tag, no_ack=method.no_ack, exclusive=method.exclusive, priority=priority)
         self._answer(method, commands.Basic.ConsumeOk, tag)
         queue.dispatch()

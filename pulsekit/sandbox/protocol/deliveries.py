@@ -109,10 +109,10 @@ class Deliveries:
         Raises:
             Refusal: Raised with 406 if the channel already has one, or `no_ack` is False.
         """
-        if self._reply_queue is not None:
-            raise Refusal(406, "reply consumer already set")
         if not no_ack:
             raise Refusal(406, "reply consumer cannot acknowledge")
+        if self._reply_queue is not None:
+            raise Refusal(406, "reply consumer already set")
         vhost, name = self._connection.vhost, server_name(REPLY_TO + ".")
         self._reply_queue = Queue(
             vhost, name, owner=self._connection, durable=False, auto_delete=True, arguments=tables.Table()
