@@ -215,3 +215,19 @@ async def test_a_full_queue_refuses_messages_after_it_exceeded_its_limit(wire, n
         await asyncio.sleep(0.01)  # a RabbitMQ refuses messages a moment after that
     assert confirmed >= 3
     assert await bodies(wire, name, confirmed) == datas[:confirmed]
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+async def test_a_quorum_queue_needs_a_name(wire, exclusive) -> None:
+    options = {"durable": True, "exclusive": exclusive, "arguments": {"x-queue-type": "quorum"}}
+    close = await wire.call(Queue.Declare(queue="", **options))
+    refused = "Cannot declare a server-named queue for type rabbit_quorum_queue"
+    assert close.reply_text == f"PRECONDITION_FAILED - {refused}"
+
+
+async def test_get_is_refused_on_a_quorum_queue_with_a_single_active_consumer(wire, name) -> None:
+    await wire.call(quorum(name, single_active_consumer=True))
+    close = await wire.call(Basic.Get(queue=name))
+    assert isinstance(close, Channel.Close)
+    assert close.reply_code == 405
+    assert "basic.get operations are not supported by quorum queues with single active consumer" in close.reply_text

@@ -151,7 +151,14 @@ class Deliveries:
     # messages
 
     def get(self, queue: Queue, *, no_ack: bool) -> bool:
-        """Send the next message of a queue. Return False if the queue is empty."""
+        """Send the next message of a queue. Return False if the queue is empty.
+
+        Raises:
+            Refusal: Raised with 405 if the queue is a quorum queue with a single active consumer.
+        """
+        if queue.quorum and queue.options.single_active_consumer:
+            unsupported = "basic.get operations are not supported by quorum queues with single active consumer"
+            raise Refusal(405, f"cannot obtain access to locked {queue}. {unsupported}")
         entry = queue.get()
         if entry is None:
             return False

@@ -124,9 +124,11 @@ class Topology(NamedTuple):
         arguments = arguments_of(method)
         owner = self.owner if method.exclusive else None
         durable = method.durable and owner is None  # an exclusive queue is never durable
-        name = name or server_name("amq.gen-")
-        if method.queue:
+        if name:
             _not_reserved("queue", name)
+        elif arguments.get("x-queue-type") == "quorum":
+            raise Refusal(406, "Cannot declare a server-named queue for type rabbit_quorum_queue")
+        name = name or server_name("amq.gen-")
         self._check("configure", "queue", name)
         queue = vhost.queues.get(name)
         if queue is not None:
