@@ -103,9 +103,9 @@ class Message:
 
 
 def _sender_selected_keys(headers: tables.Table, name: str) -> list[str]:
-    keys = headers.get(name)
-    if keys is None:
+    if name not in headers:
         return []
+    keys = headers[name]
     if not isinstance(keys, list):
         kind = tables.TYPE_NAMES[headers.letters[name]]
         raise Refusal(406, f'invalid message: {{unacceptable_type_in_header,"{name}",{kind}}}')
