@@ -548,6 +548,25 @@ async def test_the_arguments_of_a_binding_are_checked_before_the_owner_of_the_qu
         assert (await other.call(bind)).reply_code == 406
 
 
+@pytest.mark.parametrize(
+    ("method", "code"), [(Channel.FlowOk(active=True), 503), (Basic.CancelOk(consumer_tag="t"), 503)]
+)
+async def test_an_answer_without_a_request_is_refused(wire, method, code) -> None:
+    close = await wire.call(method) or await wire.next()
+    assert (close.name, close.reply_code) == ("Connection.Close", code)
+
+
+async def test_close_ok_without_a_close_is_refused(wire) -> None:
+    wire.send(Channel.CloseOk(), channel=7)
+    close = await wire.next()
+    assert (close.name, close.reply_code) == ("Connection.Close", 504)
+
+
+async def test_an_empty_cc_header_is_refused(wire) -> None:
+    wire.send(*content("", "nowhere", headers={"CC": None}))
+    assert 'unacceptable_type_in_header,"CC",void' in (await wire.next()).reply_text
+
+
 async def test_the_reply_queue_is_declared_like_any_queue(wire) -> None:
     reply_to = "amq.rabbitmq.reply-to"
     wire.send(Queue.Declare(queue=reply_to, nowait=True))

@@ -288,13 +288,9 @@ class Channel:
             raise Refusal(540, "active=false")
         self._reply(commands.Channel.FlowOk, True)
 
-    def _ignore(self, _: Frame) -> None:
-        """Ignore a method that needs no answer."""
-
     _HANDLERS: ClassVar[dict[type[Frame], Callable[[Channel, Any], None]]] = {
         commands.Channel.Open: _channel_open,
         commands.Channel.Flow: _channel_flow,
-        commands.Channel.FlowOk: _ignore,
         commands.Exchange.Declare: _exchange_declare,
         commands.Exchange.Delete: _exchange_delete,
         commands.Exchange.Bind: _exchange_bind,
@@ -307,7 +303,6 @@ class Channel:
         commands.Basic.Qos: _basic_qos,
         commands.Basic.Consume: _basic_consume,
         commands.Basic.Cancel: _basic_cancel,
-        commands.Basic.CancelOk: _ignore,
         commands.Basic.Get: _basic_get,
         commands.Basic.Ack: _basic_ack,
         commands.Basic.Nack: _basic_nack,

@@ -287,8 +287,6 @@ class Session:
     def _open_channel(self, kind: int, number: int, ids: tuple[int, int]) -> None:
         if kind != frames.METHOD:
             raise Refusal(505, "expected method frame, got non method frame instead")
-        if ids == (20, 41):
-            return  # a CloseOk, because both sides sent a Close
         if ids != (20, 10):
             raise Refusal(504, "expected 'channel.open'")
         if len(self._channels) >= self._channel_max:  # as in RabbitMQ, the channel number may be higher
