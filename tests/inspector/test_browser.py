@@ -432,6 +432,19 @@ async def test_a_recording_of_a_hundred_thousand_messages_is_opened_without_a_br
         await rows_shown(page, 1)
 
 
+async def test_a_link_shows_its_message_in_the_list(opener: Opener, tmp_path: Path) -> None:
+    from playwright.async_api import expect
+
+    path = tmp_path / "some.ndjson"
+    line = '{{"v":1,"exchange":"exchange/me/x","routing_key":"k","received":"2026-11-29T00:00:00Z","payload":{0}}}\n'
+    path.write_text("".join(map(line.format, range(300))))
+    async with RecordedSource(path) as source, Served(source) as served:
+        page = await opener.open(served.address)
+        await rows_shown(page, 300)
+        linked = await opener.open(f"{page.url}#message-150", context=page.context)
+        await expect(linked.locator("#row-150[aria-selected=true]")).to_be_in_viewport()
+
+
 @ONE_BROKER
 async def test_a_slow_page_continues_with_the_newest_and_counts_missed_messages(
     opener: Opener, pulse: pulsekit.Pulse, exchange: str

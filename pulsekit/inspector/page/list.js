@@ -81,6 +81,7 @@ export class List {
     const row = this.rows[Math.max(0, Math.min(at, this.rows.length - 1))];
     if (!row) return;
     this.selected = row.n;
+    this.stretch(); // rows may have been added that are not drawn yet
     const [top, height] = [this.index(row.n) * this.height, this.height];
     if (top < this.box.scrollTop) this.box.scrollTop = top;
     else if (top + height > this.box.scrollTop + this.box.clientHeight) {
@@ -119,9 +120,14 @@ export class List {
     });
   }
 
+  /** Make the field as high as all rows, because a box cannot be scrolled beyond its field. */
+  stretch() {
+    this.field.style.height = `${this.rows.length * this.height}px`;
+  }
+
   drawNow() {
     const height = this.height;
-    this.field.style.height = `${this.rows.length * height}px`;
+    this.stretch();
     if (this.follows) this.box.scrollTop = this.rows.length * height;
     this.top = this.box.scrollTop;
     const from = Math.max(0, Math.floor(this.box.scrollTop / height) - MARGIN);
