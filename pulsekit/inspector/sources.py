@@ -109,7 +109,7 @@ class LiveSource(Source):
         self._consumer: Consumer | None = None
         self._opened = asyncio.Event()
         self._changing = asyncio.Lock()  # allows one change of the bindings at a time
-        self._retry: asyncio.Task[None] | None = None
+        self._retries: set[asyncio.Task[None]] = set()  # a gap can follow before the bindings of the last one are added
 
     @property
     def state(self) -> str:  # noqa: D102 - see Source
@@ -187,20 +187,23 @@ class LiveSource(Source):
         self._report(problem)
 
     async def _close(self) -> None:
-        if self._retry is not None:
-            self._retry.cancel()
-            await asyncio.wait([self._retry])
+        for retry in self._retries:
+            retry.cancel()
+        if self._retries:
+            await asyncio.wait(set(self._retries))
         if self._consumer is not None:
             await self._consumer.close()
 
     def _on_gap(self, gap: Gap) -> None:
         self.ring.add(gap)
         if waiting := [binding for binding, problem in self.bindings.items() if problem]:
-            self._retry = asyncio.create_task(self._add_again(waiting), name="bind again")
+            retry = asyncio.create_task(self._add_again(waiting), name="bind again")
+            self._retries.add(retry)
+            retry.add_done_callback(self._retries.discard)
 
     async def _add_again(self, waiting: Iterable[Binding]) -> None:
         for binding in waiting:
-            with suppress(BrokerRefused):  # the page shows the refusal
+            with suppress(PulsekitError):  # the page shows it
                 await self.add(binding)
 
     def _on_refused(self, binding: Binding, error: BrokerRefused) -> None:
