@@ -248,7 +248,10 @@ class _Pages:
         return PlainTextResponse(text.encode("utf-8", "backslashreplace"))
 
     def _entry(self, request: Request) -> Entry:
-        entry = self._source.ring.get(request.path_params["number"])
+        return self._in_memory(request.path_params["number"])
+
+    def _in_memory(self, number: int) -> Entry:
+        entry = self._source.ring.get(number)
         if entry is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "the message is no longer in memory")
         return entry
@@ -257,8 +260,8 @@ class _Pages:
         """Answer with a recording of the messages that are in the ring at this moment."""
         chosen, ring = _filter(request), self._source.ring
         only = request.query_params.get("only")
-        wanted = [ring.get(int(only))] if only else ring.after(0, ring.last)
-        entries = [one.value async for one in self._chosen([one for one in wanted if one is not None], chosen)]
+        wanted = [self._in_memory(int(only))] if only else ring.after(0, ring.last)
+        entries = [one.value async for one in self._chosen(wanted, chosen)]
         folder = tempfile.TemporaryDirectory(prefix="pulsekit-inspector-")
         path = Path(folder.name) / "messages.ndjson"
         bindings = [str(binding) for binding in self._source.bindings]

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -177,6 +178,8 @@ async def test_a_filter_selects_rows_and_the_download(pulse: pulsekit.Pulse, exc
         assert [json.loads(line).get("payload") for line in recording[1:-1]] == [{"n": 298}, {"n": 299}]
         only = (await visitor.ask("/api/recording?only=7")).body.splitlines()
         assert [json.loads(line).get("payload") for line in only[1:-1]] == [{"n": 6}]
+        dropped = await visitor.ask("/api/recording?only=301")
+        assert (dropped.status, dropped.body) == (404, b"the message is no longer in memory")
         wrong = await visitor.ask("/api/command?filter=payload.n%3E%3D")
         assert wrong.status == 400
         assert b"is not JMESPath" in wrong.body
@@ -260,6 +263,21 @@ async def test_a_lost_connection_is_a_gap_and_bindings_added_meanwhile_are_bound
             rows = await visitor.rows(3)
             assert rows[1]["gap"]["lossy"] is True
             assert await bodies(visitor, [rows[0], rows[2]]) == [0, 1]
+
+
+@pytest.mark.parametrize("broker", ["sandbox"], indirect=True)
+async def test_leaving_stops_the_bindings_of_every_gap(pulse: pulsekit.Pulse, exchange: str) -> None:
+    await pulse.create_exchange(exchange)
+    source = LiveSource(pulse, [Binding(exchange, "a")])
+    async with source:
+        source.bindings[Binding(exchange, "b")] = "waits for a connection"
+        async with source._changing:  # a change of the bindings is in progress
+            now = datetime.now(UTC)
+            for _ in range(2):
+                source._on_gap(pulsekit.Gap(now, now, 0, lossy=False))
+            await source.__aexit__(None, None, None)
+            left = [task for task in asyncio.all_tasks() if task.get_name() == "bind again"]
+    assert left == []
 
 
 async def test_a_queue_that_pulse_guardian_deletes_is_a_gap_and_replaced(pulse: pulsekit.Pulse, exchange: str) -> None:
