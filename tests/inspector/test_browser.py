@@ -432,7 +432,7 @@ async def test_a_recording_of_a_hundred_thousand_messages_is_opened_without_a_br
         await rows_shown(page, 1)
 
 
-async def test_a_link_shows_its_message_in_the_list(opener: Opener, tmp_path: Path) -> None:
+async def test_a_link_shows_its_message_in_the_list_while_it_is_in_memory(opener: Opener, tmp_path: Path) -> None:
     from playwright.async_api import expect
 
     path = tmp_path / "some.ndjson"
@@ -443,6 +443,10 @@ async def test_a_link_shows_its_message_in_the_list(opener: Opener, tmp_path: Pa
         await rows_shown(page, 300)
         linked = await opener.open(f"{page.url}#message-150", context=page.context)
         await expect(linked.locator("#row-150[aria-selected=true]")).to_be_in_viewport()
+        await shows(linked, "#payload", "149")
+        source.ring.clear()
+        await linked.get_by_role("button", name="Copy payload").click()
+        await shows(linked, "#payload", "the message is no longer in memory")
 
 
 @ONE_BROKER

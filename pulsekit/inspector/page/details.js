@@ -156,7 +156,10 @@ async function showPayload(message) {
 }
 
 async function copyPayload(message, copy) {
-  copy(await api.text(`/api/messages/${message.n}/${message.problem ? "raw" : form}`).catch(() => ""), "the payload");
+  const text = await api.text(`/api/messages/${message.n}/${message.problem ? "raw" : form}`).catch((error) => {
+    if (wanted === message.n) find("payload").textContent = error.message;
+  });
+  if (text !== undefined) copy(text, "the payload");
 }
 
 /** Return the address of a message while this server runs. */
