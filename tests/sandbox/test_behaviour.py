@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pamqp import body
+from pamqp import body, frame
 from pamqp.commands import Basic, Channel, Confirm, Connection, Exchange, Queue, Tx
 from support.raw_client import Login, RawClient, connect, content, shake_hands
 
@@ -560,6 +560,22 @@ async def test_close_ok_without_a_close_is_refused(wire) -> None:
     wire.send(Channel.CloseOk(), channel=7)
     close = await wire.next()
     assert (close.name, close.reply_code) == ("Connection.Close", 504)
+
+
+async def test_line_breaks_are_removed_from_declared_names(wire, name) -> None:
+    async def ask(method: Any) -> Any:  # pamqp refuses line breaks
+        wire.raw(frame.marshal(method, 1).replace(b"-", b"\n"))
+        return await wire.next()
+
+    declared = await ask(Queue.Declare(queue=f"{name}-", exclusive=True))
+    assert declared.queue == name
+    await ask(Exchange.Declare(exchange=f"-{name}-", exchange_type="fanout", auto_delete=True))
+    await ask(Queue.Bind(queue=f"{name}-", exchange=f"{name}-"))
+    await wire.call(Confirm.Select())
+    await publish(wire, name, "k")
+    assert await depth(wire, name) == 1
+    close = await ask(Queue.Purge(queue=f"{name}-"))
+    assert close.reply_code == 404
 
 
 async def test_an_empty_cc_header_is_refused(wire) -> None:

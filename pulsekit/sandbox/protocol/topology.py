@@ -53,7 +53,7 @@ class Topology(NamedTuple):
                 reserved name or a missing permission, with 404 for a passive declaration of an exchange that does not
                 exist, with 406 for a property that differs.
         """
-        name, vhost = method.exchange, self.vhost
+        name, vhost = _one_line(method.exchange), self.vhost
         if method.passive:
             _not_default(name)
             vhost.exchange(name)
@@ -98,7 +98,7 @@ class Topology(NamedTuple):
             Refusal: Raised with 403 for a predeclared exchange or a missing permission, with 406 if `if_unused` is set
                 and the exchange has bindings.
         """
-        name = method.exchange
+        name = _one_line(method.exchange)
         _not_default(name)
         if name.startswith("amq."):
             raise Refusal(403, f"deletion of system exchange '{name}' in vhost '{self.vhost.name}' not allowed")
@@ -118,7 +118,7 @@ class Topology(NamedTuple):
                 a queue that does not exist, with 405 if the queue is exclusive to another connection, with 406 if a
                 property differs or an argument is invalid.
         """
-        vhost, name = self.vhost, method.queue
+        vhost, name = self.vhost, _one_line(method.queue)
         if method.passive:
             return vhost.queue(name, self.owner)
         arguments = arguments_of(method)
@@ -155,7 +155,7 @@ class Topology(NamedTuple):
             Refusal: Raised with 403 for a missing permission, with 405 if the queue is exclusive to another connection,
                 with 406 if it is in use or not empty, with 540 if a condition is set for a quorum queue.
         """
-        vhost = self.vhost
+        vhost, name = self.vhost, _one_line(name)
         self._check("configure", "queue", name)
         if name not in vhost.queues:
             return None, 0
@@ -178,6 +178,7 @@ class Topology(NamedTuple):
                 queue does not exist, with 405 if the queue is exclusive to another connection, with 406 if an argument
                 is invalid.
         """
+        destination, source = _one_line(destination), _one_line(source)
         self._check_binding(kind, destination, source)
         exchange = self.vhost.exchange(source)
         target: Destination | None = (self.vhost.queues if kind == "queue" else self.vhost.exchanges).get(destination)
@@ -196,6 +197,7 @@ class Topology(NamedTuple):
             Refusal: Raised with 403 for the default exchange or a missing permission, with 405 if the queue is
                 exclusive to another connection.
         """
+        destination, source = _one_line(destination), _one_line(source)
         self._check_binding(kind, destination, source)
         exchange = self.vhost.exchanges.get(source)
         target: Destination | None = (self.vhost.queues if kind == "queue" else self.vhost.exchanges).get(destination)
@@ -242,6 +244,11 @@ def _unfit_for_quorum(method: commands.Queue.Declare) -> str:
     if method.exclusive:
         return "exclusive-owner"
     return "" if method.durable else "non-durable"
+
+
+def _one_line(name: str) -> str:
+    """Return a name without line breaks, which RabbitMQ removes when it declares, binds and deletes."""
+    return name.replace("\r", "").replace("\n", "")
 
 
 def _not_default(name: str) -> None:
