@@ -10,7 +10,7 @@ import socket
 import struct
 import threading
 import traceback
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -56,11 +56,25 @@ class States:
             await self._changed.wait()
 
 
-def closed_port() -> int:
-    """Find a port on loopback that refuses connections."""
-    with closing(socket.socket()) as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+PATIENCE = 30  # seconds for what must happen: far more than it takes, even on a machine that stalls
+STALL = 25  # seconds that a wait may last although its own limit is below a second
+
+
+@contextmanager
+def closed_ports(count: int) -> Iterator[list[int]]:
+    """Reserve ports on loopback that refuse connections. No other process can listen on them."""
+    with contextlib.ExitStack() as stack:
+        reserved = [stack.enter_context(closing(socket.socket())) for _ in range(count)]
+        for one in reserved:
+            one.bind(("127.0.0.1", 0))
+        yield [int(one.getsockname()[1]) for one in reserved]
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port on loopback that refuses connections."""
+    with closed_ports(1) as (port,):
+        yield port
 
 
 def with_hosts(url: str, hosts: str) -> str:
@@ -88,17 +102,19 @@ async def test_a_peer_without_data_for_two_heartbeats_is_dead(
 ) -> None:
     exchange, states = f"exchange/{user.name}/x", States()
     async with Proxy(user.url) as proxy, pulsekit.connect(f"{proxy.url}?heartbeat=1", on_state=states) as pulse:
-        publisher = pulse.publisher(exchange)
-        await publisher.open()
-        proxy.black_hole()
-        # aiormq would wait for more than three heartbeats, and raise CancelledError in waiting calls.
-        other, pending = pulse.publisher(exchange), asyncio.ensure_future(publisher.publish({}, "k"))
-        await other.open()
-        receipt = await pending
+        publisher, losses = pulse.publisher(exchange), 0
+        # If the machine stalls for two seconds, the broker closes the connection first.
+        while "no data from the broker for 2 s" not in caplog.text:
+            losses += 1
+            await publisher.open()
+            proxy.black_hole()
+            # aiormq would wait for more than three heartbeats, and raise CancelledError in waiting calls.
+            other, pending = pulse.publisher(exchange), asyncio.ensure_future(publisher.publish({}, "k"))
+            await other.open()
+            receipt = await pending
+            assert (await other.publish({}, "k")).outcome is pulsekit.Outcome.CONFIRMED
         assert (receipt.outcome, receipt.resent) == (pulsekit.Outcome.CONFIRMED, True)
-        assert (await other.publish({}, "k")).outcome is pulsekit.Outcome.CONFIRMED
-    assert "no data from the broker for 2 s" in caplog.text
-    assert states.seen.count(State.READY) == 2
+    assert states.seen.count(State.READY) > losses
 
 
 def test_a_dead_peer_is_noticed_in_time_to_resend() -> None:
@@ -175,7 +191,7 @@ async def test_one_deadline_limits_the_whole_connect(steps: int) -> None:
         with pytest.raises(pulsekit.ConnectTimeout, match="did not answer within"):
             async with pulsekit.connect(url, timeout=0.3) as pulse:
                 await pulse.link()
-        assert asyncio.get_running_loop().time() - began < 5
+        assert asyncio.get_running_loop().time() - began < STALL
         await over.wait()
     assert asked == 1
 
@@ -196,7 +212,7 @@ def test_a_resolver_that_does_not_answer_does_not_delay_the_exit(monkeypatch: py
     try:
         with pytest.raises(pulsekit.ConnectTimeout):
             asyncio.run(attempt())  # which waits for the threads of its loop
-        assert asked.is_set()
+        assert asked.wait(PATIENCE)
     finally:
         over.set()
 
@@ -217,13 +233,15 @@ def test_a_password_command_that_hangs_does_not_delay_the_exit() -> None:
     try:
         with pytest.raises(TimeoutError):
             asyncio.run(attempt())  # which waits for the threads of its loop
-        assert asked.is_set()
+        assert asked.wait(PATIENCE)
     finally:
         over.set()
 
 
-async def test_every_address_of_a_name_is_tried(user: PulseUser, monkeypatch: pytest.MonkeyPatch) -> None:
-    port, closed = port_of(user.url), closed_port()
+async def test_every_address_of_a_name_is_tried(
+    user: PulseUser, closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, closed = port_of(user.url), closed_port
 
     def getaddrinfo(host: str, *_: object, **__: object) -> list[object]:
         assert host == "cluster.example"
@@ -282,7 +300,7 @@ async def test_a_broker_can_block_publishers_as_soon_as_it_is_connected(
     states, free = States(), asyncio.Event()
     async with await answers(steps, free, UNBLOCKED) as server:
         url = f"amqp://u:p@127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        async with pulsekit.connect(url, on_state=states, timeout=5) as pulse:
+        async with pulsekit.connect(url, on_state=states, timeout=PATIENCE) as pulse:
             link = await pulse.link()
             await states.until(State.BLOCKED)
             assert not link.router.writable
@@ -293,12 +311,12 @@ async def test_a_broker_can_block_publishers_as_soon_as_it_is_connected(
     assert "blocks publishers: gone\\nERROR root" in caplog.text
 
 
-async def attempt(steps: list[bytes], timeout: float = 30) -> pulsekit.PulsekitError:
+async def attempt(steps: list[bytes]) -> pulsekit.PulsekitError:
     """Connect to a server that sends these answers, and return the error."""
     async with await answers(steps) as server:
         url = f"amqp://u:p@127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         with pytest.raises(pulsekit.PulsekitError) as caught:
-            async with pulsekit.connect(url, timeout=timeout) as pulse:
+            async with pulsekit.connect(url, timeout=PATIENCE) as pulse:
                 await pulse.link()
     return caught.value
 
@@ -346,7 +364,7 @@ async def test_a_lost_connection_is_reported_with_its_reason(
     states, now = States(), asyncio.Event()
     async with await answers([START, TUNE, OPEN_OK], now, last) as server:
         url = f"amqp://u:p@127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        async with pulsekit.connect(url, on_state=states, timeout=5) as pulse:
+        async with pulsekit.connect(url, on_state=states, timeout=PATIENCE) as pulse:
             await pulse.link()
             now.set()
             await states.until(State.BACKING_OFF)
@@ -356,7 +374,7 @@ async def test_a_lost_connection_is_reported_with_its_reason(
 async def test_a_broker_without_confirms_is_named() -> None:
     async with await answers([START, TUNE, OPEN_OK]) as server:
         url = f"amqp://u:p@127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        async with pulsekit.connect(url, timeout=5) as pulse:
+        async with pulsekit.connect(url, timeout=PATIENCE) as pulse:
             with pytest.raises(pulsekit.BrokerRefused, match="does not confirm messages"):
                 await pulse.publisher("exchange/u/x").publish({}, "k")
 
@@ -365,13 +383,16 @@ async def test_a_broker_that_does_not_answer_is_named_after_two_seconds(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pulsekit._amqp.tasks._SLOW", 0.01)
-    await attempt([START], timeout=0.3)
-    assert "has not answered for 0.01 s: still waiting to connect to amqp://u:***@127.0.0.1:" in caplog.text
+    connecting = asyncio.ensure_future(attempt([START]))
+    while "has not answered for 0.01 s: still waiting to connect to amqp://u:***@127.0.0.1:" not in caplog.text:
+        await asyncio.sleep(0.01)  # no event reports a log message
+    connecting.cancel()
+    await asyncio.wait([connecting])
 
 
 @pytest.mark.parametrize("steps", [[CLOSE], [START, CLOSE], [START, TUNE + CLOSE], [START, TUNE, CLOSE]])
 async def test_the_text_of_a_broker_is_one_line(steps: list[bytes]) -> None:
-    error = await attempt(steps, timeout=2)
+    error = await attempt(steps)
     assert str(error).isprintable()
     lines = "".join(traceback.format_exception(error)).splitlines()
     assert not [line for line in lines if line.startswith("ERROR root")]
@@ -394,9 +415,9 @@ async def test_an_address_that_drops_packets_costs_a_quarter_of_a_second(
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports]
     monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found)
     url = with_hosts(user.url, f"cluster.example:{black_hole}")
-    async with pulsekit.connect(url, insecure=True, timeout=5) as pulse:
+    async with pulsekit.connect(url, insecure=True, timeout=PATIENCE) as pulse:
         assert (await pulse.link()).epoch == 1
-    found_by = await run_checks(lambda: (Settings(), replace(parse_url(url), insecure=True)), timeout=5)
+    found_by = await run_checks(lambda: (Settings(), replace(parse_url(url), insecure=True)), timeout=PATIENCE)
     assert {one.check: one.status for one in found_by}["tcp"] is Status.OK
 
 
@@ -428,9 +449,9 @@ async def test_a_callback_that_fails_is_logged_and_the_connection_continues(
     assert "a callback failed" in caplog.text
 
 
-async def test_hosts_are_tried_in_turn_and_the_next_one_after_a_loss(user: PulseUser) -> None:
+async def test_hosts_are_tried_in_turn_and_the_next_one_after_a_loss(user: PulseUser, closed_port: int) -> None:
     async with Proxy(user.url) as first, Proxy(user.url) as second:
-        hosts = f"127.0.0.1:{closed_port()},127.0.0.1:{port_of(first.url)},127.0.0.1:{port_of(second.url)}"
+        hosts = f"127.0.0.1:{closed_port},127.0.0.1:{port_of(first.url)},127.0.0.1:{port_of(second.url)}"
         states = States()
         async with pulsekit.connect(with_hosts(user.url, hosts), on_state=states) as pulse:
             await pulse.link()
@@ -449,18 +470,20 @@ async def test_hosts_are_tried_in_turn_and_the_next_one_after_a_loss(user: Pulse
 async def test_an_unresponsive_host_does_not_use_the_time_of_the_next(user: PulseUser) -> None:
     async with Proxy(user.url) as silent:
         silent.hold_answers()
-        url = with_hosts(user.url, f"127.0.0.1:{port_of(silent.url)},127.0.0.1:{port_of(user.url)}")
-        async with pulsekit.connect(url, timeout=1.0) as pulse:
+        # The first host gets a twelfth of the time. The others are the broker, with the rest of the time in total.
+        ports = [port_of(silent.url), *[port_of(user.url)] * 11]
+        url = with_hosts(user.url, ",".join(f"127.0.0.1:{port}" for port in ports))
+        async with pulsekit.connect(url, timeout=12.0) as pulse:
             assert (await pulse.link()).epoch == 1
         assert silent.accepted == 1
 
 
 async def test_when_no_host_answers_the_error_is_that_of_the_first(user: PulseUser) -> None:
-    ports = [closed_port(), closed_port()]
-    url = with_hosts(user.url, ",".join(f"127.0.0.1:{port}" for port in ports))
-    with pytest.raises(pulsekit.Unreachable, match=f":{ports[0]}/"):
-        async with pulsekit.connect(url) as pulse:
-            await pulse.link()
+    with closed_ports(2) as ports:
+        url = with_hosts(user.url, ",".join(f"127.0.0.1:{port}" for port in ports))
+        with pytest.raises(pulsekit.Unreachable, match=f":{ports[0]}/"):
+            async with pulsekit.connect(url) as pulse:
+                await pulse.link()
 
 
 async def test_a_blocked_connection_is_a_state_and_messages_are_sent_after_it() -> None:
@@ -512,6 +535,8 @@ async def test_closing_waits_a_limited_time_for_an_unresponsive_broker(
     user: PulseUser, fault: Callable[[Proxy], None], size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pulsekit._amqp.link.CLOSE_TIMEOUT", 0.2)
+    for other in ("pulse.DRAIN_TIMEOUT", "_amqp.link.OPERATION_TIMEOUT"):  # which must not apply
+        monkeypatch.setattr(f"pulsekit.{other}", 60.0)
     exchange, time = f"exchange/{user.name}/x", asyncio.get_running_loop().time
     async with Proxy(user.url) as proxy:
         with pytest.raises(ZeroDivisionError):
@@ -529,7 +554,7 @@ async def test_closing_waits_a_limited_time_for_an_unresponsive_broker(
                     await asyncio.sleep(0)
                     began = time()
                     raise ZeroDivisionError
-        assert time() - began < 5
+        assert time() - began < STALL
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} <= {pulsekit.OutcomeUnknown, pulsekit.PublishTimeout}
 
@@ -542,14 +567,14 @@ async def test_publishers_drain_together_and_not_one_after_the_other(
     time = asyncio.get_running_loop().time
     async with Proxy(user.url) as proxy:
         async with pulsekit.connect(proxy.url) as pulse:
-            publishers = [pulse.publisher(f"exchange/{user.name}/x") for _ in range(10)]
+            publishers = [pulse.publisher(f"exchange/{user.name}/x") for _ in range(30)]
             for publisher in publishers:
                 await publisher.open()
             proxy.hold_answers()
             waiting = [asyncio.ensure_future(publisher.publish({}, "k")) for publisher in publishers]
             await asyncio.sleep(0)
             began = time()
-        assert time() - began < 5
+        assert time() - began < STALL  # one after the other, they would need 30 seconds
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {pulsekit.OutcomeUnknown}
 
@@ -686,10 +711,10 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     assert (CONNECT_TIMEOUT, PUBLISH_TIMEOUT) == (10.0, 60.0)
 
 
-def test_a_failed_connection_logs_no_password(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failed_connection_logs_no_password(closed_port: int, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     secret = "s3cr3t-of-mine"
-    url = f"amqp://me:{secret}@127.0.0.1:{closed_port()}/"
+    url = f"amqp://me:{secret}@127.0.0.1:{closed_port}/"
 
     async def attempt() -> None:
         async with pulsekit.connect(url) as pulse:
