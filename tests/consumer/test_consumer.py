@@ -250,7 +250,7 @@ async def test_after_a_lost_connection_only_the_running_message_is_repeated(
             if handled[-1] == 399:
                 await messages.drain()
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             await messages.handle(handler)
     assert live == [True, False]
     assert sorted(handled) == sorted([*range(400), 50])

@@ -93,7 +93,7 @@ async def test_another_subscription_can_be_opened_while_the_limit_is_reached(
     async with pulse.subscribe(exchange, prefetch_bytes=LIMIT) as messages:
         await send(pulse, exchange, 60)
         await full(messages, pulse)
-        async with asyncio.timeout(5), pulse.subscribe(exchange, prefetch_bytes=LIMIT):
+        async with asyncio.timeout(30), pulse.subscribe(exchange, prefetch_bytes=LIMIT):
             pass
         assert [number(await anext(messages)) for _ in range(10)] == list(range(10))
 
@@ -104,7 +104,7 @@ async def test_draining_at_the_limit_requeues_what_exceeds_it(pulse: pulsekit.Pu
     async with pulse.subscribe(exchange, queue=queue, prefetch_bytes=LIMIT) as messages:
         await send(pulse, exchange, 60)
         await full(messages, pulse)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await messages.drain()
         assert messages.waiting * SIZE <= LIMIT + SIZE + READ
         async for message in messages:
@@ -128,7 +128,7 @@ async def test_the_prefetch_grows_again_when_messages_are_small(pulse: pulsekit.
                 assert number(message) == expected
                 await message.ack()
         await send(pulse, exchange, 100, 4)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while messages.waiting < 50:
                 await asyncio.sleep(0.01)
 
