@@ -200,12 +200,13 @@ async def test_a_timeout_names_the_reason_for_which_the_broker_blocks(
         if first.done():  # before the alarm had an effect
             first = asyncio.ensure_future(publisher.publish_many([({}, KEY)], timeout=0.5).__anext__())
         await asyncio.sleep(0.01)
+    waits = not first.done()
     with pytest.raises(pulsekit.PublishTimeout) as later:
         await publisher.publish({}, KEY, timeout=0.05)
     late, early = later.value.receipt, await first
     assert late.detail.startswith("not sent; the broker blocks publishers: ")
     assert (late.sent, early.sent) == (False, True)
-    if early.outcome is Outcome.TIMEOUT:
+    if early.outcome is Outcome.TIMEOUT and waits:  # otherwise, its time was up before the broker reported the alarm
         assert early.detail == "sent; the broker blocks publishers: low on memory"
 
 
@@ -216,14 +217,15 @@ async def test_publishing_stops_if_the_broker_does_not_answer(
     receipts = await confirmed(publisher.publish_many([({}, KEY)] * 20, window=5, stop_when_silent=True))
     assert {receipt.outcome for receipt in receipts} == {Outcome.CONFIRMED}
     await asyncio.to_thread(block)
+    while pulse._out.state != "blocked":  # until the alarm has an effect
+        await confirmed(publisher.publish_many([({}, KEY)], timeout=0.1))
     given = iter([({}, KEY)] * 1000)
     late: list[Outcome] = []
     with pytest.raises(pulsekit.NetworkError, match=r"answered no message for 0\.5 s .*blocks publishers"):
         async for receipt in publisher.publish_many(given, window=5, timeout=0.5, stop_when_silent=True):
             late.append(receipt.outcome)
-    # The sandbox answers the first messages before it blocks.
-    assert set(late) <= {Outcome.CONFIRMED, Outcome.TIMEOUT}
-    assert late.count(Outcome.TIMEOUT) <= 5
+    assert set(late) <= {Outcome.TIMEOUT}
+    assert len(late) <= 5
     assert len(list(given)) > 980
     # The last messages are tried, because stopping would save no further messages.
     last = await confirmed(publisher.publish_many([({}, KEY)] * 3, window=5, timeout=0.1, stop_when_silent=True))
@@ -241,12 +243,14 @@ async def test_publishing_continues_if_single_messages_time_out(
 
     def forget_one(message: Any, outcome: Outcome, detail: str = "") -> None:
         if message.index == 2 and next(lost, False):
+            message.deadline = 0.0  # the time of this message is up, and that of no other
+            publisher._sender._set_timer(0.0)
             return
         answer(message, outcome, detail)
 
     assert publisher._sender._channel is not None
     monkeypatch.setattr(publisher._sender._channel, "_on_outcome", forget_one)
-    receipts = await confirmed(publisher.publish_many([({}, KEY)] * 50, window=5, timeout=0.5, stop_when_silent=True))
+    receipts = await confirmed(publisher.publish_many([({}, KEY)] * 50, window=5, stop_when_silent=True))
     assert [receipt.index for receipt in receipts if receipt.outcome is Outcome.TIMEOUT] == [2]
     assert len(receipts) == 50
 

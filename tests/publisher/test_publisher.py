@@ -154,7 +154,7 @@ async def test_publish_many_ends_if_outcomes_precede_the_end_of_the_source(
     pulse: pulsekit.Pulse, exchange: str, number: int
 ) -> None:
     source = [({}, KEY)] * number
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         receipts = [receipt async for receipt in pulse.publisher(exchange).publish_many(source, window=1)]
     assert [receipt.index for receipt in receipts] == list(range(number))
 
@@ -336,7 +336,7 @@ async def test_a_source_that_is_cancelled_ends_after_its_receipts(
 
     receipts = []
     with pytest.raises(asyncio.CancelledError):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             async for receipt in pulse.publisher(exchange).publish_many(slow_pairs() if asynchronous else pairs()):
                 receipts.append(receipt.outcome)
     assert receipts == [Outcome.CONFIRMED]
@@ -580,7 +580,7 @@ async def test_leaving_the_block_ends_the_source_of_an_unfinished_iteration(
             yield {}, KEY
         await asyncio.Event().wait()
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         async with pulsekit.connect(user.url) as pulse:
             receipts = pulse.publisher(exchange).publish_many(source())  # a name that outlives the block
             await anext(receipts)
@@ -621,7 +621,7 @@ async def test_a_source_can_close_its_publisher(pulse: pulsekit.Pulse, exchange:
         yield {}, KEY
         await publisher.close()
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         assert [receipt.outcome async for receipt in publisher.publish_many(source())] == [Outcome.CONFIRMED]
 
 
