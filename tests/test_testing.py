@@ -39,7 +39,7 @@ async def test_a_consumer_receives_injected_messages_and_its_settlements_are_vis
         await first.ack()
         await second.reject()
         await third.nack()
-        assert len(await pulse_sandbox.until("acked", "nacked", count=3)) == 3
+        assert len(await pulse_sandbox.until("acked", "nacked", count=3, timeout=30)) == 3
     assert [message.routing_key for message in await pulse_sandbox.acked(1)] == ["a"]
     assert [message.routing_key for message in await pulse_sandbox.nacked(2)] == ["b", "c"]
 
@@ -90,7 +90,7 @@ async def test_a_blocked_publisher_waits(pulse_sandbox: PulseSandbox, pulse: pul
     await publisher.open()
     pulse_sandbox.block()
     await publisher.publish({}, "k")  # the first message, with which the broker knows that this connection publishes
-    await pulse_sandbox.until("blocked")
+    await pulse_sandbox.until("blocked", timeout=30)
     waiting = asyncio.ensure_future(publisher.publish({}, "k"))
     async with pulse.subscribe(EXCHANGE):  # consumers are not blocked, and subscribing needs several round trips
         assert not waiting.done()
@@ -120,10 +120,10 @@ async def test_the_guardian_warns_and_deletes_like_the_real_one() -> None:
             async with pulse.subscribe(EXCHANGE, queue="queue/me/full", prefetch=1):
                 for _ in range(3):
                     sandbox.publish(EXCHANGE, "k", {})
-                (warned,) = await sandbox.until("guardian-warned")
+                (warned,) = await sandbox.until("guardian-warned", timeout=30)
                 for _ in range(3):
                     sandbox.publish(EXCHANGE, "k", {})
-                (deleted,) = await sandbox.until("guardian-deleted")
+                (deleted,) = await sandbox.until("guardian-deleted", timeout=30)
     assert warned.queue == deleted.queue == "queue/me/full"
 
 

@@ -292,5 +292,5 @@ def test_the_samples_of_the_page_run(pulse_sandbox: PulseSandbox, monkeypatch: p
                 pulse_sandbox.publish("exchange/me/x", key, {})
             next(messages).ack()
             next(messages).reject()
-            pulse_sandbox.wait("nacked")
+            pulse_sandbox.wait("nacked", timeout=30)
     assert rejected.keys == ["b"]

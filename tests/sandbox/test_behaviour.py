@@ -38,15 +38,14 @@ async def declare(wire: RawClient, name: str, **arguments: Any) -> str:
 
 
 async def get(wire: RawClient, queue: str, *, no_ack: bool = True) -> Any:
-    """Return method, header and body of the next message, after a short wait if necessary."""
-    for _ in range(100):
+    """Return method, header and body of the next message, once the queue has one."""
+    while True:
         wire.send(Basic.Get(queue=queue, no_ack=no_ack))
         method = await wire.next()
         if isinstance(method, Basic.GetOk):
             head = await wire.next()
             return method, head, (await wire.next()).value if head.body_size else b""
-        await asyncio.sleep(0.02)
-    return None
+        await asyncio.sleep(0.02)  # between two questions: the broker reports no message
 
 
 async def bodies(wire: RawClient, queue: str, count: int) -> list[bytes]:
@@ -96,7 +95,7 @@ async def test_rabbitmq_4_refuses_a_message_over_16_mib_and_keeps_the_connection
     for start in range(0, size, 131_064):
         wire.send(body.ContentBody(b"x" * min(131_064, size - start)))
         await wire.writer.drain()
-    answer = await wire.next(20)
+    answer = await wire.next()
     if address.version < (4,):
         assert answer.name == "Basic.Ack"
         return

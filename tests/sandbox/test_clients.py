@@ -22,9 +22,9 @@ def test_kombu_publishes_and_consumes(pulse_sandbox: PulseSandbox) -> None:
     with kombu.Connection(pulse_sandbox.url("me")) as connection, connection.Consumer(queue, callbacks=callbacks):
         producer = connection.Producer(serializer="json")
         producer.publish({"a": 1}, exchange=exchange, routing_key=KEY, declare=[queue])
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=30)
     assert received == [{"a": 1}]
-    assert len(pulse_sandbox.wait("acked")) == 1
+    assert len(pulse_sandbox.wait("acked", timeout=30)) == 1
 
 
 def test_pika_publishes_and_consumes(pulse_sandbox: PulseSandbox) -> None:
@@ -35,11 +35,11 @@ def test_pika_publishes_and_consumes(pulse_sandbox: PulseSandbox) -> None:
     channel.queue_bind(QUEUE, EXCHANGE, routing_key="treeherder.#")
     channel.confirm_delivery()
     channel.basic_publish(EXCHANGE, KEY, b'{"a": 1}', mandatory=True)
-    method, _, body = next(channel.consume(QUEUE, inactivity_timeout=5))
+    method, _, body = next(channel.consume(QUEUE, inactivity_timeout=30))
     channel.basic_ack(method.delivery_tag)
     connection.close()
     assert body == b'{"a": 1}'
-    assert len(pulse_sandbox.wait("acked")) == 1
+    assert len(pulse_sandbox.wait("acked", timeout=30)) == 1
 
 
 async def test_aio_pika_publishes_and_consumes(pulse_sandbox: PulseSandbox) -> None:
@@ -50,7 +50,7 @@ async def test_aio_pika_publishes_and_consumes(pulse_sandbox: PulseSandbox) -> N
         queue = await channel.declare_queue(QUEUE, durable=True)
         await queue.bind(exchange, "treeherder.#")
         await exchange.publish(aio_pika.Message(b'{"a": 1}'), KEY)
-        message = await queue.get(timeout=5)
+        message = await queue.get(timeout=30)
         await message.ack()
     assert message.body == b'{"a": 1}'
     assert len(await pulse_sandbox.acked()) == 1

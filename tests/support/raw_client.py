@@ -19,6 +19,7 @@ CAPABILITIES = {
     "consumer_cancel_notify": True,
     "publisher_confirms": True,
 }
+_PATIENCE = 30.0  # seconds for a frame that must arrive, on a machine that may stall
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,11 @@ class RawClient:
             if not isinstance(value, heartbeat.Heartbeat):
                 return value
 
-    async def next(self, timeout: float = 5.0) -> Any:
+    async def next(self, timeout: float = _PATIENCE) -> Any:
         async with asyncio.timeout(timeout):
             return await self.read()
 
-    async def until(self, kind: type, timeout: float = 5.0) -> Any:
+    async def until(self, kind: type, timeout: float = _PATIENCE) -> Any:
         """Return the next frame of a kind; a close instead is an error."""
         while True:
             value = await self.next(timeout)
@@ -86,7 +87,7 @@ class RawClient:
             assert value is not None, f"the connection ended before {kind.__name__}"
             assert not isinstance(value, (commands.Connection.Close, commands.Channel.Close)), render(value)
 
-    async def until_close(self, timeout: float = 5.0) -> Any:
+    async def until_close(self, timeout: float = _PATIENCE) -> Any:
         """Return the next Close of the connection or a channel."""
         while True:
             value = await self.next(timeout)
