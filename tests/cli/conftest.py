@@ -79,7 +79,7 @@ def spawn(folder) -> Spawn:
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
             env=environment(env),
-            timeout=30,
+            timeout=50,
             check=False,
         )
         return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
@@ -118,7 +118,7 @@ def on_terminal(folder) -> OnTerminal:
             except OSError:  # the other side is closed
                 pass
             os.close(ours)
-            code = process.wait(timeout=30)
+            code = process.wait(timeout=40)
         return Result(code, b"".join(chunks).decode().replace("\r\n", "\n"), "")
 
     return run

@@ -306,7 +306,7 @@ def test_an_interruption_ends_it_without_a_message(folder) -> None:
         process.wait_until_asleep()
         process.send_signal(signal.SIGINT)
         assert process.stderr.read() == ""
-        assert process.wait(timeout=30) == 130
+        assert process.wait(timeout=40) == 130
 
 
 # start

@@ -194,7 +194,7 @@ def test_a_pipe_is_shown_as_it_arrives(folder) -> None:
             assert process.stdout.readline().decode().startswith(first)
             process.stdin.close()
             process.stdout.read()
-            assert process.wait(timeout=20) == 0
+            assert process.wait(timeout=40) == 0
 
 
 # as a picture

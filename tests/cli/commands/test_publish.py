@@ -763,7 +763,7 @@ async def test_an_unresponsive_broker_stops_everything(
             begun = [await asyncio.to_thread(process.stdout.readline) for _ in range(20)]
             proxy.hold_answers()
             out, err = await asyncio.to_thread(process.communicate)
-    outcomes = [json.loads(line)["outcome"] for line in [*begun, *out.splitlines()]]
+    outcomes = [json.loads(line)["outcome"] for line in "".join([*begun, out]).splitlines()]
     confirmed = outcomes.count("confirmed")
     assert process.returncode == 4
     assert "error: the broker has answered no message for 1 s (sent; the broker sent no confirm)" in err

@@ -218,7 +218,7 @@ def test_messages_that_cannot_be_shown_or_recorded_stay_in_the_queue(user: Pulse
             open("/dev/full", "w", encoding="utf-8") as full,  # noqa: PTH123 - a device
             start("queue", "take", name, folder=tmp_path, url=user.url, stdout=full) as process,
         ):
-            assert process.wait(timeout=30) == 74
+            assert process.wait(timeout=40) == 74
         assert ready(user) == 3
     assert (tmp_path / "q.ndjson").read_text() == "mine"
 
@@ -230,7 +230,7 @@ def test_take_counts_what_it_removed_before_an_error(saved: tuple[str, ...], use
             open("/dev/full", "w", encoding="utf-8") as full,  # noqa: PTH123 - a device
             start("queue", "take", name, *saved, folder=tmp_path, url=user.url, stdout=full) as process,
         ):
-            _, err = process.communicate(timeout=30)
+            _, err = process.communicate(timeout=40)
         left = ready(user)
         assert f"removed {600 - left} messages from {name}, {left} left" in err
     assert (left < 600) == bool(saved)
@@ -248,7 +248,7 @@ def test_ctrl_c_ends_take_while_nothing_reads_its_output(user: PulseUser, tmp_pa
             os.close(writer)
             os.read(reader, 1)  # the rest is larger than the pipe
             process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=20) == 130
+            assert process.wait(timeout=40) == 130
         os.close(reader)
         assert ready(user) == 1
 
@@ -294,7 +294,7 @@ def test_ctrl_c_at_the_question_does_nothing(user: PulseUser, tmp_path: Path) ->
                 seen += os.read(controller, 1024)
             process.wait_until_asleep()
             process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=30) == 130
+            assert process.wait(timeout=40) == 130
         assert ready(user) == 2
     os.close(controller)
 

@@ -69,7 +69,7 @@ def test_sigterm_ends_the_command_inside(tmp_path: Path) -> None:
         assert sandbox.stdout is not None
         assert sandbox.stdout.readline() == "began\n"
         sandbox.send_signal(signal.SIGTERM)
-        assert sandbox.wait(timeout=20) == 5
+        assert sandbox.wait(timeout=40) == 5
         assert sandbox.stdout.read() == "ended\n"
 
 

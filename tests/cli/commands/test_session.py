@@ -283,7 +283,7 @@ async def test_fewer_messages_than_expected_exit_1(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     for expected, status in (("1", 0), ("2", 1)):
-        with tailing(exchange, "--expect", expected, "--idle", "1s", folder=tmp_path, url=user.url) as tail:
+        with tailing(exchange, "--expect", expected, "-n", "1", folder=tmp_path, url=user.url) as tail:
             await publisher.publish({}, "k")
             _, err = tail.communicate()
         assert tail.returncode == status
@@ -463,7 +463,7 @@ async def test_a_stopped_terminal_does_not_prevent_the_exit(
                 receipt.check()
             read_until(process, "warning: ")  # tail reports how far behind it is, while it waits for the terminal
             process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=20) == -signal.SIGTERM
+            assert process.wait(timeout=40) == -signal.SIGTERM
         finally:
             os.close(terminal)
 

@@ -106,7 +106,7 @@ async def test_ctrl_c_ends_tail_while_nothing_reads_its_output(
         await publisher.publish({"text": "x" * 200_000}, "k")
         os.read(reader, 1)  # the rest is larger than the pipe
         tail.send_signal(signal.SIGINT)
-        assert tail.wait(timeout=20) == 130
+        assert tail.wait(timeout=40) == 130
     os.close(reader)
 
 
@@ -223,7 +223,7 @@ async def test_a_body_of_megabytes_is_shown_on_one_line_at_once(
     with process:
         listening(process)
         await publisher.publish(b"\xc3\xa9" * 2_000_000, "k")
-        process.communicate(timeout=20)
+        process.communicate(timeout=40)
     (line,) = screen(terminal).splitlines()
     assert line.endswith("éé…")
 

@@ -335,7 +335,7 @@ def test_a_pipe_is_validated_as_it_arrives(folder) -> None:
             process.stdin.flush()
             assert json.loads(process.stdout.readline())["valid"]
         process.stdin.close()
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=40) == 0
 
 
 @pytest.mark.parametrize(

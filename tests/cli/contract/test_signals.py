@@ -162,7 +162,7 @@ def test_one_ctrl_c_ends_a_command_while_nothing_reads_its_output(tmp_path: Path
         os.close(writer)
         os.read(reader, 1)  # the rest of the write is larger than the pipe
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=10) == 130
+        assert process.wait(timeout=40) == 130
         assert process.stderr is not None
         assert process.stderr.read() == ""
     os.close(reader)
