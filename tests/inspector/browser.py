@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Page
 
-__all__ = ["axe_source", "lacking_browser", "pages", "rows_shown", "shows"]
+__all__ = ["axe_source", "lacking_browser", "pages", "rows_shown", "shows", "texts_are"]
 
 REQUIRED = os.environ.get("PULSEKIT_REQUIRE_BROWSER") == "1"
+_PATIENCE = 90  # seconds for what must happen, on a machine that may stall
 _CHROMIUM = shutil.which("chromium")
 _QUIET = ("background-networking", "component-update", "gpu", "quic", "sync", "dev-shm-usage")
 _ARGUMENTS = ["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in _QUIET)]
@@ -54,6 +55,7 @@ class Opener:
         page.on("popup", lambda popup: self.problems.append(f"popup: {popup.url}"))
         page.on("request", lambda request: self._check(request.url, origin))
         page.on("console", lambda message: self._note(message.type, message.text))
+        page.set_default_timeout(1000 * _PATIENCE)
         await page.goto(address)
         return page
 
@@ -85,7 +87,14 @@ async def shows(page: Page, selector: str, beginning: str) -> None:
     """Wait until the text of an element begins like this. The policy of the page forbids `wait_for_function`."""
     from playwright.async_api import expect
 
-    await expect(page.locator(selector)).to_have_text(re.compile(f"^{re.escape(beginning)}"), timeout=90_000)
+    await expect(page.locator(selector)).to_have_text(re.compile(f"^{re.escape(beginning)}"), timeout=1000 * _PATIENCE)
+
+
+async def texts_are(page: Page, selector: str, texts: list[str]) -> None:
+    """Wait until the elements have these texts. The page draws rows after it has counted them."""
+    from playwright.async_api import expect
+
+    await expect(page.locator(selector)).to_have_text(texts, timeout=1000 * _PATIENCE)
 
 
 async def rows_shown(page: Page, count: int) -> None:

@@ -16,7 +16,7 @@ from support.proxy import Proxy
 from support.samples import JOBS
 
 import pulsekit
-from inspector.browser import REQUIRED, axe_source, lacking_browser, pages, rows_shown, shows
+from inspector.browser import REQUIRED, axe_source, lacking_browser, pages, rows_shown, shows, texts_are
 from pulsekit.bindings.registration import Binding
 from pulsekit.inspector import LiveSource, Reader, RecordedSource, Source, serve, server
 from pulsekit.inspector.ring import Ring
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from inspector.browser import Opener
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 ONE_BROKER = pytest.mark.parametrize("broker", ["sandbox"], indirect=True)
 HOSTILE = [
     "<img src=x onerror=alert(1)>",
@@ -117,6 +117,33 @@ async def test_the_command_shows_its_first_message_and_ends(
         assert "Traceback" not in command.stderr.read()
 
 
+@ONE_BROKER
+async def test_a_pattern_typed_during_a_request_is_not_lost(
+    opener: Opener, pulse: pulsekit.Pulse, exchange: str
+) -> None:
+    released = asyncio.Event()
+
+    async def answer_late(route: Any) -> None:
+        response = await route.fetch()
+        await released.wait()
+        await route.fulfill(response=response)
+
+    await pulse.create_exchange(exchange)
+    async with LiveSource(pulse, [Binding(exchange, "a")]) as source, Served(source) as served:
+        page = await opener.open(served.address)
+        await page.get_by_text("Listening").wait_for()
+        await page.route("**/api/bindings", answer_late)
+        await page.locator("#exchange").fill(exchange)
+        await page.locator("#pattern").fill("b")
+        await page.get_by_text("Add binding").click()
+        await page.locator("#bindings").get_by_text(f"{exchange}:b").wait_for()
+        await page.locator("#pattern").fill("c")
+        async with page.expect_response("**/api/bindings"):
+            released.set()
+        await page.get_by_text("Add binding").click()
+        await page.locator("#bindings").get_by_text(f"{exchange}:c").wait_for()
+
+
 async def test_bindings_change_in_the_page_without_loss(opener: Opener, pulse: pulsekit.Pulse, exchange: str) -> None:
     await pulse.create_exchange(exchange)
     async with LiveSource(pulse, [Binding(exchange, "a.#")]) as source, Served(source) as served:
@@ -129,6 +156,7 @@ async def test_bindings_change_in_the_page_without_loss(opener: Opener, pulse: p
             await pattern_field.fill(pattern)
             await page.get_by_text("Add binding").click()
             await page.locator("#bindings").get_by_text(f"{exchange}:{pattern}").wait_for()
+            await page.locator("#pattern:placeholder-shown").wait_for()  # the page empties the field afterwards
         await exchange_field.fill("exchange/nobody/v1/none")
         await page.get_by_text("Add binding").click()
         await page.locator("#bindings li.bad").get_by_text("exchange/nobody/v1/none:#").wait_for()
@@ -161,7 +189,7 @@ async def test_filter_pause_clear_verdicts_and_the_download(
         broken = {**JOBS[0], "state": "done"}
         await send(pulse, exchange, [*JOBS, broken, b"no json"])
         await rows_shown(page, 5)
-        assert await page.locator(".row .verdict").all_inner_texts() == ["valid"] * 3 + ["invalid", "not JSON"]
+        await texts_are(page, ".row .verdict", ["valid"] * 3 + ["invalid", "not JSON"])
         await page.locator(".row").get_by_text("invalid").click()
         details = page.locator("#details")
         await details.get_by_text("Treeherder: dropped").wait_for()
@@ -220,7 +248,10 @@ async def test_the_details_of_a_message_and_what_can_be_copied(
         await shows(page, "#payload", '{"taskId":')
 
         async def copied(button: str) -> str:
+            await page.evaluate("navigator.clipboard.writeText('')")
             await page.get_by_role("button", name=button).click()
+            while not await page.evaluate("navigator.clipboard.readText()"):
+                await asyncio.sleep(0.01)  # the status may be that of the button before
             await page.get_by_text("Copied").wait_for()
             return await page.evaluate("navigator.clipboard.readText()")
 
@@ -457,10 +488,14 @@ async def test_a_slow_page_continues_with_the_newest_and_counts_missed_messages(
     async with LiveSource(pulse, [Binding(exchange, "#")], Ring(count=100)) as source, Served(source) as served:
         page = await opener.open(served.address)
         await page.get_by_text("Listening").wait_for()
-        blocked = asyncio.create_task(page.evaluate("{ const end = Date.now() + 4000; while (Date.now() < end); }"))
+        debugger, paused = await page.context.new_cdp_session(page), asyncio.Event()
+        debugger.on("Debugger.paused", lambda _: paused.set())
+        await debugger.send("Debugger.enable")
+        await debugger.send("Debugger.pause")
         for _ in range(20):
             await send(pulse, exchange, [{}] * 1000, "long." + "k" * 200)
-        await blocked
+        await paused.wait()
+        await debugger.send("Debugger.resume")
         await page.get_by_text("missed: they arrive faster than this page shows them").wait_for()
         await send(pulse, exchange, numbered(0, 1), "last")
         await page.locator(".row").get_by_text("last").wait_for()

@@ -50,7 +50,8 @@ export async function prepare(onAdd) {
   });
   find("bind").addEventListener("submit", async (event) => {
     event.preventDefault();
-    const added = await onAdd({ exchange: find("exchange").value, pattern: find("pattern").value || "#" });
-    if (added) find("pattern").value = "";
+    const pattern = find("pattern").value;
+    const added = await onAdd({ exchange: find("exchange").value, pattern: pattern || "#" });
+    if (added && find("pattern").value === pattern) find("pattern").value = ""; // it may have the next one already
   });
 }
