@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
-from support.children import Child
+from support.children import Child, without_stalls
 
 from pulsekit.cli import main
 
@@ -82,7 +82,7 @@ def spawn(folder) -> Spawn:
             timeout=50,
             check=False,
         )
-        return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+        return Result(done.returncode, done.stdout.decode(), without_stalls(done.stderr.decode()))
 
     return spawn
 
@@ -119,6 +119,6 @@ def on_terminal(folder) -> OnTerminal:
                 pass
             os.close(ours)
             code = process.wait(timeout=40)
-        return Result(code, b"".join(chunks).decode().replace("\r\n", "\n"), "")
+        return Result(code, without_stalls(b"".join(chunks).decode().replace("\r\n", "\n")), "")
 
     return run

@@ -4,15 +4,53 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Child", "end_children", "running_children"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Child", "end_children", "running_children", "without_stalls"]
 
 _started: list[Child] = []
+# The warnings of pulsekit that a machine causes when it stalls for some seconds.
+_STALLS = re.compile(
+    r"^.*(?:the broker has not answered for 2 s: still waiting to |the handler .* blocked the event loop for ).*\n",
+    re.MULTILINE,
+)
+
+
+def without_stalls(text: str) -> str:
+    """Remove the warnings that mean that the machine was stopped for a moment: a test may expect no others."""
+    return _STALLS.sub("", text)
+
+
+class _Stderr:
+    """The standard error of a process, without the warnings of `without_stalls`."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def __iter__(self) -> Iterator[Any]:
+        while line := self.readline():
+            yield line
+
+    def readline(self) -> Any:
+        while line := self._file.readline():
+            if without_stalls(line.decode(errors="replace") if isinstance(line, bytes) else line):
+                break
+        return line
+
+    def read(self) -> Any:
+        lines = [*self]
+        return lines[0][:0].join(lines) if lines else self._file.read()
 
 
 class Child(subprocess.Popen[Any]):
@@ -20,6 +58,8 @@ class Child(subprocess.Popen[Any]):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        if self.stderr is not None:
+            self.stderr = _Stderr(self.stderr)  # type: ignore[assignment]  # it has the methods that tests use
         _started.append(self)
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:

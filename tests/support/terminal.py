@@ -12,7 +12,7 @@ import sys
 import termios
 from typing import TYPE_CHECKING, Self
 
-from support.children import Child
+from support.children import Child, without_stalls
 from support.command import environment
 
 if TYPE_CHECKING:
@@ -100,5 +100,5 @@ class Terminal:
         except OSError:  # the error of a terminal whose other end is closed
             chunk = b""
         self._raw += chunk
-        self.shown = self._raw.decode(errors="replace").replace("\r\n", "\n")
+        self.shown = without_stalls(self._raw.decode(errors="replace").replace("\r\n", "\n"))
         return bool(chunk)

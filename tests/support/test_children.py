@@ -88,6 +88,16 @@ def test_communicate_returns_the_lines_that_readline_had_read_ahead() -> None:
         assert process.communicate() == ("2\n3\n", "")
 
 
+def test_warnings_of_a_stalled_machine_are_not_part_of_the_errors() -> None:
+    wait = "warning: the broker has not answered for 2 s: still waiting to connect to amqp://u:***@h:5672/"
+    command = ("sh", "-c", 'printf "%s\\n" "$@" >&2', "sh", wait, "one", wait, "two", wait)
+    for options in ({"text": True}, {}):
+        with Child(command, stderr=subprocess.PIPE, **options) as process:
+            assert process.stderr is not None
+            first, rest = process.stderr.readline(), process.communicate()[1]
+        assert [first, rest] == (["one\n", "two\n"] if options else [b"one\n", b"two\n"])
+
+
 def test_processes_of_other_tests_may_have_any_arguments() -> None:
     with Child(("sh", "-c", "read line", b"\xff"), stdin=subprocess.PIPE) as process:
         (found,) = [command for command in running_children() if command.startswith(f"{process.pid} ")]
