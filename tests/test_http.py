@@ -19,7 +19,7 @@ def test_a_site_that_sends_a_byte_now_and_then_times_out(head: bytes) -> None:
         began = time.monotonic()
         with pytest.raises(pulsekit.Unreachable, match=r"did not answer within 0\.3 s"):
             fetch(url, timeout=0.3, max_bytes=1_000_000)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 25
 
 
 def test_every_status_is_an_answer_with_its_body() -> None:

@@ -71,7 +71,7 @@ async def test_an_unresponsive_host_times_out() -> None:
         began = time.monotonic()
         error = await refusal(f"amqp://u:p@127.0.0.1:{port}/", timeout=0.2)
         assert isinstance(error, pulsekit.ConnectTimeout)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 25
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ async def test_without_an_exchange_the_rest_is_checked(user: PulseUser) -> None:
 
 async def test_an_alarm_of_the_broker_is_named(user: PulseUser, block: Callable[[], None]) -> None:
     await asyncio.to_thread(block)
-    found = await diagnosis(user.url, timeout=2.0)
+    found = await diagnosis(user.url, timeout=5.0)
     assert failed(found) == ["publishing"]
     assert found["publishing"].detail.startswith("the broker blocks publishers: ")
     assert "memory or disk" in found["publishing"].hint

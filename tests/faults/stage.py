@@ -297,7 +297,7 @@ async def steady(*, growth: int = 48_000_000) -> AsyncIterator[Left]:
     yield more
     late = asyncio.all_tasks() - tasks - {asyncio.current_task()}
     if late:
-        await asyncio.wait(late, timeout=5)
+        await asyncio.wait(late, timeout=30)
     gc.collect()
     left = [task for task in asyncio.all_tasks() - tasks - {asyncio.current_task()} if not task.done()]
     assert left == []

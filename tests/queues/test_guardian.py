@@ -89,10 +89,10 @@ def test_an_unresponsive_site_times_out() -> None:
 
 
 def test_an_unreachable_site_is_a_network_error() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        closed_port = listener.getsockname()[1]
-    with pytest.raises(pulsekit.Unreachable, match="refused"):
-        fetch_bindings(f"http://127.0.0.1:{closed_port}", "queue/me/q")
+    with socket.socket() as reserved:  # no other process can listen on its port
+        reserved.bind(("127.0.0.1", 0))
+        with pytest.raises(pulsekit.Unreachable, match="refused"):
+            fetch_bindings(f"http://127.0.0.1:{reserved.getsockname()[1]}", "queue/me/q")
 
 
 @pytest.mark.parametrize(

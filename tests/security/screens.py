@@ -103,6 +103,6 @@ class Screen:
 
     def end(self) -> tuple[int, str]:
         """Wait for the end of the command; return its status and what was shown, with plain ends of lines."""
-        status = self.process.wait(timeout=50)
+        status = self.process.wait(timeout=200)
         self._reader.join()
         return status, b"".join(self._shown).decode().replace("\r\n", "\n")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PrivateNode", "lacking", "running"]
 
-_CONNECT_SECONDS = 10.0
+_CONNECT_SECONDS = 30.0
 _END_SECONDS = 30.0
 
 
