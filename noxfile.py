@@ -94,7 +94,10 @@ def tests_lowest(session: nox.Session) -> None:
 
 @nox.session
 def tests_loops(session: nox.Session) -> None:
-    """Run the tests that use an event loop on uvloop, and with eager tasks, which Python 3.12 and newer have."""
+    """Run the tests that use an event loop on uvloop, and with eager tasks, which Python 3.12 and newer have.
+
+    asyncio's debug mode finds calls from wrong threads. It makes each test several times as long, so `tests` omits it.
+    """
     _install(session)
     session.install(*nox.project.dependency_groups(_PROJECT, "uvloop"))
     # The signal with which pytest-timeout ends a test never reaches one that runs on uvloop.
@@ -102,7 +105,7 @@ def tests_loops(session: nox.Session) -> None:
     if sys.version_info < (3, 12):
         del lanes["eager"]
     for loop, options in lanes.items():
-        run = ("pytest", *_IN_PARALLEL, "--loop", loop, *options, *_IN_A_LOOP)
+        run = ("pytest", *_IN_PARALLEL, "-o", "asyncio_debug=true", "--loop", loop, *options, *_IN_A_LOOP)
         session.run(*run, *session.posargs, env=_ON_THE_WHEEL)
 
 

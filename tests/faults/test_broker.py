@@ -35,7 +35,9 @@ def set_memory(rabbitmq: RabbitMQ) -> Iterator[Callable[[str], object]]:
 
 
 # With short heartbeats, a machine that stalls loses the connection. They matter only if the alarm lasts.
-@pytest.mark.parametrize(("seconds", "heartbeat"), [pytest.param(1, 20, id="1"), pytest.param(20, 3, marks=LONG, id="20")])
+@pytest.mark.parametrize(
+    ("seconds", "heartbeat"), [pytest.param(1, 20, id="1"), pytest.param(20, 3, marks=LONG, id="20")]
+)
 async def test_a_memory_alarm_blocks_publishers_and_no_consumer(
     set_memory: Callable[[str], object],
     stage: Stage,

@@ -63,9 +63,16 @@ def logged(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) ->
     return caplog
 
 
+def log_callbacks() -> None:
+    """Let asyncio log each callback and its arguments from now on, as in debug mode."""
+    loop = asyncio.get_running_loop()
+    loop.set_debug(True)
+    loop.slow_callback_duration = 0
+
+
 async def _attempt(url: str, *, timeout: float = 30, **options: Any) -> str:
     """Connect, and return everything visible of the error."""
-    asyncio.get_running_loop().slow_callback_duration = 0
+    log_callbacks()
     with pytest.raises(library.PulsekitError) as caught:
         async with library.connect(url, timeout=timeout, **options) as pulse:
             await pulse.exchange_exists("exchange/me/x")
@@ -162,8 +169,7 @@ async def test_clear_text_to_another_machine_does_not_show_it() -> None:
 
 async def test_successful_work_does_not_show_it(broker: RabbitMQ, logged: pytest.LogCaptureFixture) -> None:
     user = broker.user()
-    loop = asyncio.get_running_loop()
-    loop.slow_callback_duration = 0
+    log_callbacks()
     exchange = f"exchange/{user.name}/x"
     async with library.connect(user.url) as pulse:
         publisher = pulse.publisher(exchange)
