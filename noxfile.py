@@ -63,7 +63,7 @@ def tests(session: nox.Session) -> None:
 def tests_slow(session: nox.Session) -> None:
     """Run the long searches. `tests` runs a short form of each."""
     _install(session)
-    session.run("pytest", *_IN_PARALLEL, "--slow", "-m", "slow", *session.posargs, env=_ON_THE_WHEEL)
+    session.run("pytest", *_IN_PARALLEL, "--slow", "-m", "slow or hypothesis", *session.posargs, env=_ON_THE_WHEEL)
 
 
 @nox.session

@@ -38,8 +38,10 @@ _MARKED_BY_FIXTURE = ("rabbitmq", "corpus")
 _LEFT = pytest.StashKey[list[str]]()
 
 # No deadline, because a CI machine may stop for a moment. No database, so that a test run depends only on its seed.
-hypothesis.settings.register_profile("pulsekit", deadline=None, database=None)
-hypothesis.settings.load_profile("pulsekit")
+_short = hypothesis.settings(deadline=None, database=None, max_examples=40)
+hypothesis.settings.register_profile("short", _short)
+hypothesis.settings.register_profile("long", _short, max_examples=200)  # with --slow
+hypothesis.settings.load_profile("short")
 
 
 def pytest_report_header() -> str:
@@ -80,6 +82,8 @@ _LOOPS = {"uvloop": _uvloop, "eager": _eager_loop}
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("slow"):
+        hypothesis.settings.load_profile("long")
     if (loop := config.getoption("loop")) in _LOOPS:
         if loop == "eager" and not hasattr(asyncio, "eager_task_factory"):
             raise pytest.UsageError("Python 3.11 has no eager tasks")
