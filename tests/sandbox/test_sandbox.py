@@ -266,6 +266,7 @@ async def test_it_closes_its_connections_as_rabbitmq_at_a_shutdown() -> None:
 
 
 async def test_a_thousand_idle_connections_work(sandbox) -> None:
+    asyncio.get_running_loop().set_debug(False)  # for a part of the time
     streams = [await asyncio.open_connection(sandbox.host, sandbox.port) for _ in range(1000)]
     async with connect(sandbox.host, sandbox.port, Login()) as wire:
         assert (await wire.call(Queue.Declare(queue="q"))).queue == "q"
