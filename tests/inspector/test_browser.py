@@ -409,6 +409,14 @@ async def test_the_list_follows_the_newest_row_until_it_is_scrolled_up(
         await page.locator("#row-121").wait_for()
         await send(pulse, exchange, numbered(121, 140))
         await page.locator("#row-140").wait_for()
+        await page.evaluate("""new Promise((done) => {  // as a touchpad does, less than a row
+            const list = document.getElementById("list");
+            list.addEventListener("scroll", () => requestAnimationFrame(done), { once: true });
+            list.scrollTop -= 10;
+        })""")
+        await send(pulse, exchange, numbered(140, 160))
+        await rows_shown(page, 160)
+        assert await page.locator("#row-160").count() == 0
 
 
 @ONE_BROKER

@@ -105,7 +105,7 @@ export class List {
   /** Follow the newest row at the end, and stop if the user scrolls up. A box that gets lower is no reason to stop. */
   onScroll() {
     const { scrollTop, clientHeight } = this.box;
-    const atEnd = scrollTop + clientHeight >= this.field.clientHeight - this.height;
+    const atEnd = scrollTop + clientHeight >= this.field.clientHeight - 1; // positions can be fractions of a pixel
     this.follows = atEnd || (this.follows && scrollTop >= this.top);
     this.top = scrollTop;
     this.draw();
