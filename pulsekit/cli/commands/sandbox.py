@@ -184,11 +184,6 @@ async def _host(
             raise ConfigurationError(
                 f"cannot listen on {sandbox.host}:{sandbox.port}: {error.strerror}{hint}"
             ) from error
-        url = sandbox.url(user)
-        shown = re.sub(r"(?<=://)([^:/]*):[^@]*", r"\1", url) if private else url
-        print(f"PULSE_URL={shown}", flush=True)  # noqa: T201 - the only line that other programs read
-        if private:
-            note("PULSE_URL is printed without the password: set PULSE_PASSWORD to the password")
         for exchange, drafts in recorded.items():
             pulse = await stack.enter_async_context(Pulse(login_at(sandbox, owner(exchange) or user)))
             watch.seeds[exchange] = seeds = _Seed(pulse.publisher(exchange), drafts)
@@ -198,6 +193,11 @@ async def _host(
             await stack.enter_async_context(standin)
             note(f"treeherder is bound with {', '.join(map(str, standin.bindings))}")
         stack.enter_context(faults.injected(sandbox))
+        url = sandbox.url(user)
+        shown = re.sub(r"(?<=://)([^:/]*):[^@]*", r"\1", url) if private else url
+        print(f"PULSE_URL={shown}", flush=True)  # noqa: T201 - programs that wait for it may use all exchanges
+        if private:
+            note("PULSE_URL is printed without the password: set PULSE_PASSWORD to the password")
         if argv:
             return await _around(argv, url)
         if sys.stderr is not None and sys.stderr.isatty():

@@ -286,7 +286,6 @@ async def test_a_file_of_users_need_not_contain_the_internal_users(tmp_path: Pat
     with start("sandbox", "--port", "0", *options, folder=tmp_path) as sandbox:
         url = url_of(sandbox)
         assert url.startswith("amqp://ann@")  # the first of the file
-        words(sandbox)
         assert "treeherder is bound" in words(sandbox)
         async with (
             library.connect(url.replace("ann@", "ann:secret@")) as pulse,

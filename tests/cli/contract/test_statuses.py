@@ -55,12 +55,12 @@ TABLE: dict[int, list[str]] = {
         "publish broken.yml --exchange {exchange} -d treeherder --dry-run",
         "replay damaged.ndjson --exchange {exchange}",
         "sandbox --port 0 --registration broken.yml",
+        "sandbox --port 0 --seed damaged.ndjson",
         "run -e {exchange} -d treeherder -- false",
         "sandbox --port 0 -- false",
         "consume listener:on_message --from damaged.ndjson",
     ],
     2: [
-        "sandbox --port 0 --seed job.yml",
         "validate --nonsense",
         "preview",
         "demo nonsense",
