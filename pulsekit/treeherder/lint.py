@@ -10,6 +10,7 @@ from pulsekit._documents.suggestions import Guesses, brief
 from pulsekit.errors import ConfigurationError, Problem
 from pulsekit.treeherder.checks import CHECKS, STATES, Reading
 from pulsekit.treeherder.context import NOTHING, Context
+from pulsekit.treeherder.results import stored_result
 from pulsekit.treeherder.rules import RULES
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ __all__ = ["RULES_BY_NAME", "Finding", "Linter", "lint_job", "make_finding"]
 RULES_BY_NAME = {rule.name: rule for rule in RULES}
 _ORDER = list(RULES_BY_NAME)
 _BACKWARDS = RULES_BY_NAME["state-backwards"]  # the only rule that needs more than one job
-_LAST = STATES.index("completed")
+_PASSED = {name: number for number, name in enumerate(STATES[:-1])}  # the states before `completed`, in their order
 _REMEMBERED = 50_000  # jobs whose states are compared, at least; twice as many need 20 MB
 
 
@@ -74,9 +75,10 @@ class Linter:
             raise ConfigurationError(f"there is no lint rule {name!r} to switch off; {meant}")
         self._checks = [(RULES_BY_NAME[name], check) for name, check in CHECKS.items() if name not in off]
         self._compares = _BACKWARDS.name not in off
-        # Two dicts, because a dict from which the oldest entry is often removed becomes slow.
-        self._reached: dict[str, int] = {}
-        self._reached_before: dict[str, int] = {}
+        # The state of each job, or the result of a completed job. Two dicts, because a dict from which the oldest entry
+        # is often removed becomes slow.
+        self._reached: dict[str, str] = {}
+        self._reached_before: dict[str, str] = {}
 
     def begin(self) -> None:
         """Start a new file, and drop the states of all jobs."""
@@ -124,30 +126,32 @@ class Linter:
 
     def compare(self, job: Any, found: tuple[Finding, ...]) -> tuple[Finding, ...]:
         """Record the state of a job. If it breaks the rule for states, add this to its other findings."""
-        task_id, state = (job.get("taskId"), job.get("state")) if isinstance(job, dict) else (None, None)
-        if not isinstance(task_id, str) or not isinstance(state, str):
-            return found
-        if message := self.went_back(task_id, state):
+        if isinstance(job, dict) and (message := self.went_back(job)):
             return tuple(sorted((*found, make_finding(_BACKWARDS, "/state", message)), key=_rank))
         return found
 
-    def went_back(self, task_id: str, name: str) -> str:
-        """Record the state of a job, and return the message of the rule if Treeherder ignores the state.
+    def went_back(self, job: dict[str, Any]) -> str:
+        """Record the state of a job, and return the message of the rule if Treeherder ignores this state.
 
-        Treeherder ignores a state that is earlier than one the job has had, and each state after `completed`.
+        Treeherder ignores a state that is earlier than one the job has had, and each message after `completed`. A
+        repetition is no finding, because it changes nothing: brokers and publishers can repeat any message.
         """
-        if not self._compares or not task_id or name not in STATES:
+        task_id, state = job.get("taskId"), job.get("state")
+        if not self._compares or not isinstance(task_id, str) or not task_id or state not in STATES:
             return ""
-        state = STATES.index(name)
-        before = self._reached.get(task_id, -1)
-        if self._reached_before:
-            before = max(before, self._reached_before.get(task_id, -1))
-        self._reached[task_id] = max(state, before)
+        now = state
+        if state == "completed":
+            result = job.get("result")
+            now = stored_result(state, result if type(result) is str else "", "", retried=bool(job.get("isRetried")))
+        before = self._reached.get(task_id) or self._reached_before.get(task_id, "")
+        goes_on = not before or (before in _PASSED and _PASSED.get(now, len(_PASSED)) >= _PASSED[before])
+        self._reached[task_id] = now if goes_on else before
         if len(self._reached) >= _REMEMBERED:
             self._reached, self._reached_before = {}, self._reached
-        if before < state or before == state != _LAST:
+        if goes_on or now == before:
             return ""
-        return f"{brief(name)} follows {brief(STATES[before])} of the same taskId"
+        what = "another result" if state == "completed" else brief(state)
+        return f"{what} follows {brief(before if before in _PASSED else 'completed')} of the same taskId"
 
 
 def lint_job(job: Any, key: str | None = None, *, off: Iterable[str] = ()) -> tuple[Finding, ...]:

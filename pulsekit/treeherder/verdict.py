@@ -270,7 +270,7 @@ class Judge:
         """Return the verdict on another message about a known task, or None if it must be judged completely."""
         if task is None or (job := task.job_of(message)) is None:
             return None
-        if self._judge_of(message)._linter.went_back(job["taskId"], job["state"]):  # noqa: SLF001 - the same class
+        if self._judge_of(message)._linter.went_back(job):  # noqa: SLF001 - the same class
             return None
         assumed = _ASSUMED[True, self._context_of_job.repositories is not None]
         return Verdict("stored", assumptions=assumed, _payload=job, _today=self._context_of_job.today, _task=task)

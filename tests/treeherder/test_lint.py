@@ -196,6 +196,7 @@ def states(*names: str, one: Linter) -> list[tuple[str, ...]]:
         "pending": but({"state": "pending", **SCHEDULED}, without="result timeStarted timeCompleted"),
         "running": but({"state": "running", **STARTED}, without="result timeCompleted"),
         "completed": but(),
+        "retried": but({"isRetried": True}),
     }
     return [tuple(found.rule for found in one.lint(by_state[name])) for name in names]
 
@@ -205,10 +206,11 @@ def states(*names: str, one: Linter) -> list[tuple[str, ...]]:
     [
         (["pending", "running", "completed"], []),
         (["pending", "pending", "running", "running"], []),
-        (["pending", "completed", "completed"], [2]),
+        (["pending", "completed", "completed"], []),
+        (["pending", "completed", "retried", "completed"], [2]),
         (["completed", "running"], [1]),
         (["running", "pending", "running"], [1]),
-        (["completed", "pending", "running", "completed"], [1, 2, 3]),
+        (["completed", "pending", "running", "completed"], [1, 2]),
     ],
 )
 def test_states_go_forwards_and_completed_is_final(names: list[str], backwards: list[int]) -> None:
@@ -224,6 +226,8 @@ def test_another_task_or_retry_has_its_own_states() -> None:
     assert one.lint(pending | {"taskId": GOOD["taskId"].replace("/0", "/1")}) == ()
     (found,) = one.lint(pending)
     assert (found.pointer, found.message) == ("/state", '"pending" follows "completed" of the same taskId')
+    (found,) = one.lint(but({"result": "exception"}))
+    assert (found.pointer, found.message) == ("/state", 'another result follows "completed" of the same taskId')
 
 
 def test_a_new_file_resets_the_states() -> None:

@@ -267,9 +267,9 @@ def test_a_key_follows_the_registered_rule(key: str, rule: Rule | None, follows:
 def test_a_state_that_goes_backwards_or_follows_completed_is_ignored() -> None:
     several = Judge()
     running = COMPLETED | {"state": "running"}
-    jobs = (running, running, COMPLETED, running, COMPLETED | {"result": "fail"})
+    jobs = (running, running, COMPLETED, running, COMPLETED, COMPLETED | {"result": "exception"})
     outcomes = [several.judge(job).outcome for job in jobs]
-    assert outcomes == ["stored", "stored", "stored", "ignored", "ignored"]
+    assert outcomes == ["stored", "stored", "stored", "ignored", "stored", "ignored"]
     several.begin()
     assert several.judge(running).outcome == judge(running).outcome == "stored"
 

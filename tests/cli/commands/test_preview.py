@@ -117,7 +117,7 @@ def test_an_invalid_job_has_its_errors_in_its_line(call, folder) -> None:
 
 
 def test_a_job_that_treeherder_ignores_is_not_counted_as_stored(call) -> None:
-    result = call("preview", stdin=ndjson(job(1), job(1, result="fail"), job(2)))
+    result = call("preview", stdin=ndjson(job(1), job(1, result="exception"), job(2)))
     assert [line["outcome"] for line in records(result)] == ["stored", "ignored", "stored"]
     assert result.code == 0
     assert result.err == "Treeherder would drop 0, ignore 1 and store 2, if it has the projects and the pushes\n"
