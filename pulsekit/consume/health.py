@@ -61,11 +61,12 @@ async def serve_health(workers: Workers, port: int = 0) -> AsyncIterator[str]:
             connections.discard(task)
             writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()
 
+    if not 0 <= port <= 65535:  # uvloop would use another port
+        raise ConfigurationError(f"cannot serve HTTP on port {port} of {_HOST}: a port is a number from 0 to 65535")
     try:
         server = await asyncio.start_server(connected, _HOST, port, limit=_MAX_HEAD)
-    except (OSError, OverflowError) as error:  # OverflowError if the port is over 65535
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigurationError(f"cannot serve HTTP on port {port} of {_HOST}: {reason}") from error
+    except OSError as error:
+        raise ConfigurationError(f"cannot serve HTTP on port {port} of {_HOST}: {error.strerror or error}") from error
     try:
         yield f"http://{_HOST}:{server.sockets[0].getsockname()[1]}"
     finally:
