@@ -148,7 +148,7 @@ class Background:
         finally:
             self._closed = True
             # Do not block: the thread with the lock may run a signal handler, which waits for this event loop.
-            while not self._accepting.acquire(blocking=False):  # noqa: ASYNC110 - a lock announces nothing
+            while not self._accepting.acquire(blocking=False):  # noqa: ASYNC110 - this lock cannot be awaited
                 await asyncio.sleep(_PAUSE)
             self._accepting.release()
             await asyncio.sleep(0)  # what was submitted before gets a task, which the runner cancels

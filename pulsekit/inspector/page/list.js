@@ -18,7 +18,7 @@ export class List {
     this.onSelect = onSelect;
     this.waiting = false;
     this.follows = true;
-    this.top = 0; // where the list was scrolled to when it was last looked at
+    this.top = 0; // the scroll position at the last drawing or scroll event
     this.box.addEventListener("scroll", () => this.onScroll());
     this.box.addEventListener("keydown", (event) => this.onKey(event));
     new ResizeObserver(() => this.draw()).observe(this.box);
