@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 from support.children import Child, without_stalls
+from support.terminal import read_part
 
 from pulsekit.cli import main
 
@@ -111,14 +112,10 @@ def on_terminal(folder) -> OnTerminal:
         ) as process:
             os.close(theirs)
             os.write(ours, typed.encode())
-            chunks = []
-            try:
-                while chunk := os.read(ours, 65536):
-                    chunks.append(chunk)
-            except OSError:  # the other side is closed
-                pass
+            chunks = [*iter(lambda: read_part(ours), b"")]
             os.close(ours)
             code = process.wait(timeout=40)
+        assert code >= 0, f"signal {-code} ended the command"
         return Result(code, without_stalls(b"".join(chunks).decode().replace("\r\n", "\n")), "")
 
     return run

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 from support.children import Child
 from support.command import environment
+from support.terminal import read_part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,11 +80,8 @@ class Screen:
         self._reader.start()
 
     def _read(self) -> None:
-        try:
-            while part := os.read(self._ours, 1 << 16):
-                self._shown.append(part)
-        except OSError:  # the error of a terminal whose other end is closed
-            pass
+        while part := read_part(self._ours):
+            self._shown.append(part)
 
     def __enter__(self) -> Self:
         return self

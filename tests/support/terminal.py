@@ -10,6 +10,7 @@ import select
 import struct
 import sys
 import termios
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from support.children import Child, without_stalls
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["CTRL_C", "SGR", "Terminal"]
+__all__ = ["CTRL_C", "SGR", "Terminal", "read_part"]
 
 CTRL_C = b"\x03"
 SGR = re.compile(r"\x1b\[[0-9;]*m")  # what a painted line has, and all that a plain command may send
@@ -27,6 +28,17 @@ SGR = re.compile(r"\x1b\[[0-9;]*m")  # what a painted line has, and all that a p
 _PATIENCE = 40  # seconds; a tenth of one is usual
 # The terminal has to be the controlling one of a session of its own, or Ctrl-C would be a character like any other.
 _LAUNCH = "import os, sys; os.close(os.open(os.ttyname(0), os.O_RDWR)); os.execvp(sys.argv[1], sys.argv[1:])"
+
+
+def read_part(terminal: int) -> bytes:
+    """Return the next output on a terminal, or nothing if its other end is closed.
+
+    Linux can report the closed end before the last output has arrived at this one. A second read returns that output.
+    """
+    for _ in range(2):
+        with suppress(OSError):
+            return os.read(terminal, 1 << 16)
+    return b""
 
 
 class Terminal:
@@ -95,10 +107,7 @@ class Terminal:
     def _read(self) -> bool:
         ready, _, _ = select.select([self._ours], [], [], _PATIENCE)
         assert ready, f"nothing more came after {self.shown!r}"
-        try:
-            chunk = os.read(self._ours, 65536)
-        except OSError:  # the error of a terminal whose other end is closed
-            chunk = b""
+        chunk = read_part(self._ours)
         self._raw += chunk
         self.shown = without_stalls(self._raw.decode(errors="replace").replace("\r\n", "\n"))
         return bool(chunk)

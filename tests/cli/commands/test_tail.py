@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.command import pulsekit, start
 from support.samples import JOBS
+from support.terminal import read_part
 
 import pulsekit as library
 
@@ -189,16 +190,9 @@ def on_a_terminal(*args: str, folder: Path, url: str) -> tuple[subprocess.Popen[
 
 def screen(terminal: int) -> str:
     """Read all that was written to a terminal."""
-    shown = b""
-    while True:
-        try:
-            part = os.read(terminal, 65536)
-        except OSError:  # the error of a terminal whose other end is closed
-            part = b""
-        if not part:
-            os.close(terminal)
-            return shown.decode()
-        shown += part
+    shown = b"".join(iter(lambda: read_part(terminal), b""))
+    os.close(terminal)
+    return shown.decode()
 
 
 async def test_a_job_on_a_terminal_is_one_readable_line(
