@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from pulsekit.cli.exit_codes import ExitCode
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pulsekit.pulse import Pulse
 
 __all__ = ["connect", "connect_to", "locate", "run"]
+
+_M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
+_LARGE = 1024 * 1024  # bytes
 
 
 def connect(settings: Settings, url: str | None, *, insecure: bool, virtual_host: str | None = None) -> Pulse:
@@ -97,6 +100,7 @@ def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
     from pulsekit.cli.output.logs import print_warnings
 
     print_warnings()
+    _return_large_blocks()
     caught: list[int] = []
 
     async def main() -> int:
@@ -122,6 +126,19 @@ def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
         flush_in_time()
         signal.raise_signal(caught[0])
         raise
+
+
+def _return_large_blocks() -> None:
+    """Make glibc return each large block of memory to the system as soon as it is free.
+
+    By default, glibc raises the size from which it does so to 32 MiB when the first large block is free (mallopt(3)).
+    Blocks below that size leave holes, which a later message may not fit into: every large message needs more memory.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        with suppress(AttributeError):  # another C library
+            ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE)
 
 
 @contextmanager
