@@ -77,6 +77,7 @@ class Link:
         # From here on aiormq uses this value only as the timeout of channel.close, see `close_channel`.
         self._aiormq.connection_tune.heartbeat = 0
         self._requests: set[asyncio.Future[None]] = set()  # unanswered requests of the shutdown
+        self._number = 0  # of the channel that was opened last
         self._silent_checks = 0  # consecutive checks that found no received data
         self.alive_at = self._checked_at = asyncio.get_running_loop().time()
         self._next_check = asyncio.get_running_loop().call_later(2 * self.heartbeat / _CHECKS, self._check_alive)
@@ -165,9 +166,8 @@ class Link:
             raise BrokerRefused("this broker does not confirm messages (publisher_confirms): use RabbitMQ", code=540)
         try:
             async with asyncio.timeout(OPERATION_TIMEOUT):
-                channel = await run_cancellable(
-                    self._aiormq.channel(publisher_confirms=confirms), self._release, doing="open a channel"
-                )
+                opening = self._aiormq.channel(self._next_number(), publisher_confirms=confirms)
+                channel = await run_cancellable(opening, self._release, doing="open a channel")
         except FOREIGN as error:
             raise map_error(error, "open a channel", reconnects=True) from error
         except RuntimeError as error:  # aiormq raises this when the connection is closed
@@ -177,6 +177,16 @@ class Link:
         assert isinstance(channel, aiormq.Channel)
         self.unresponsive = False
         return channel
+
+    def _next_number(self) -> int:
+        """Return a channel number that is not in use, and was not for as long as possible.
+
+        If both sides close a channel at the same time, aiormq takes the second answer for a new channel of this number.
+        """
+        while True:
+            self._number = self._number % self.channel_max + 1
+            if self._number not in self._aiormq.channels:
+                return self._number
 
     async def ask(self, request: Callable[[aiormq.Channel], Awaitable[AnswerT]], doing: str) -> AnswerT:
         """Return the answer to a request, which gets a separate channel.

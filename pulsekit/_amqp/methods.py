@@ -36,6 +36,10 @@ __all__ = [
     "unbind_queue",
 ]
 
+# Seconds that a cancelled request waits for its answer. aiormq closes the channel of a cancelled request. If the broker
+# closes it at the same time, because it refuses the request, it may close the connection for the second close (504).
+_PATIENCE = 0.5
+
 _METHODS: tuple[type[Frame], ...] = (
     commands.Exchange.Declare,
     commands.Exchange.Delete,
@@ -146,4 +150,5 @@ async def _request(channel: aiormq.Channel, method: type[Frame], timeout: float 
         raise ConfigurationError(f"{method.name} cannot be written in AMQP: {error}") from error
     answer = channel.rpc(frame, timeout=OPERATION_TIMEOUT if timeout is None else timeout)
     name = fields["queue"] if "queue" in fields else fields["exchange"]
-    return await run_cancellable(answer, doing=f"{method.name.rpartition('.')[2].lower()} {printable(name)}")
+    doing = f"{method.name.rpartition('.')[2].lower()} {printable(name)}"
+    return await run_cancellable(answer, doing=doing, patience=_PATIENCE)

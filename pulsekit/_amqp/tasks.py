@@ -27,7 +27,11 @@ _PATIENCE = 5.0  # seconds until the task is cancelled again; closing a channel 
 
 
 async def run_cancellable(
-    coroutine: Coroutine[Any, Any, T], discard: Callable[[T], object] | None = None, *, doing: str = ""
+    coroutine: Coroutine[Any, Any, T],
+    discard: Callable[[T], object] | None = None,
+    *,
+    doing: str = "",
+    patience: float = 0,
 ) -> T:
     """Return the result of a coroutine that may swallow a cancellation. A cancellation of the caller is always raised.
 
@@ -35,6 +39,7 @@ async def run_cancellable(
         coroutine: the coroutine. If the caller is cancelled, it is cancelled too, and the caller waits for its end.
         discard: called with the result if the coroutine was cancelled, but returned a result.
         doing: the operation, for a warning if the broker has not answered for `_SLOW` seconds.
+        patience: the seconds that a cancelled caller waits for the result before the coroutine is cancelled too.
 
     Raises:
         ConnectionResetError: Raised in place of the bare `Exception` that aiormq raises in each waiting request when
@@ -49,9 +54,11 @@ async def run_cancellable(
             await asyncio.wait([task])
     except asyncio.CancelledError:
         try:
-            await end_task(task)
+            if patience:
+                await asyncio.wait([task], timeout=patience)
         finally:
             task.add_done_callback(lambda _: _discard(task, discard))
+            await end_task(task)
         raise
     try:
         return task.result()

@@ -16,6 +16,7 @@ from pulsekit.queues import queue_depth
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import aiormq
     from support.rabbitmq.broker import PulseUser
     from support.rabbitmq.node import PrivateNode
 
@@ -212,6 +213,23 @@ async def test_attempts_to_subscribe_leave_no_queue_behind(
     opening.cancel()
     await waiting.close()
     assert [await queue_exists(pulse, name) for name in dict.fromkeys(names)] == [False, False]
+
+
+async def test_a_cancelled_request_that_is_refused_disturbs_no_other(pulse: pulsekit.Pulse, user: PulseUser) -> None:
+    link, queue = await pulse.link(), f"queue/{user.name}/q"
+
+    async def bind(channel: aiormq.Channel) -> None:
+        await methods.bind_queue(channel, queue, f"exchange/{user.name}/missing", "#")
+
+    for number in range(100):  # the answer arrives before, while and after the request is cancelled
+        refused = asyncio.ensure_future(link.ask(bind, "bind"))
+        for _ in range(number):
+            await asyncio.sleep(0)
+        refused.cancel()
+        await asyncio.wait([refused])
+        async with asyncio.timeout(10):
+            assert not await queue_exists(pulse, queue)
+        assert not link.is_lost
 
 
 async def test_acknowledgements_arrive_even_if_a_cancel_is_not_answered(
