@@ -47,7 +47,7 @@ from pulsekit._amqp.broker import HEARTBEAT
 from pulsekit._amqp.callbacks import call_safely
 from pulsekit._amqp.connection import CONNECT_TIMEOUT
 from pulsekit._amqp.consuming import ConsumeChannel
-from pulsekit._amqp.declaring import QueueDeclaration, delete_queue_quietly
+from pulsekit._amqp.declaring import QueueDeclaration, delete_queue_quietly, queue_deleted
 from pulsekit._amqp.tasks import end_task
 from pulsekit.bindings.names import queue_name
 from pulsekit.bindings.registration import Binding
@@ -490,7 +490,10 @@ class Subscription:
             self._channel = channel  # deliveries may be settled before consume-ok is read
             self._settler = ChannelSettler(self, channel)
             self._received = time.time()
-            await channel.consume()
+            try:
+                await channel.consume()
+            except NotFound as error:  # a quorum queue that is being deleted can still be declared passively
+                raise queue_deleted(self.queue) from error
         except BaseException:
             self._leave_channel()
             self._idle_link = None

@@ -11,7 +11,7 @@ from support.proxy import Proxy
 import pulsekit
 from pulsekit._amqp import methods
 from pulsekit._amqp.frames import ACK, encode_settlement
-from pulsekit.queues import queue_depth
+from pulsekit.queues import delete_queue, queue_depth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -213,6 +213,21 @@ async def test_attempts_to_subscribe_leave_no_queue_behind(
     opening.cancel()
     await waiting.close()
     assert [await queue_exists(pulse, name) for name in dict.fromkeys(names)] == [False, False]
+
+
+async def test_a_queue_that_is_deleted_before_the_first_delivery_is_reported(
+    pulse: pulsekit.Pulse, user: PulseUser, exchange: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consume = methods.consume
+
+    async def deleting(channel: aiormq.Channel, name: str, *arguments: Any) -> str:
+        await delete_queue(pulse, name)
+        return await consume(channel, name, *arguments)
+
+    monkeypatch.setattr(methods, "consume", deleting)
+    await pulse.create_exchange(exchange)
+    with pytest.raises(pulsekit.SubscriptionLost, match="was deleted"):
+        await pulse.subscribe(exchange, queue=f"queue/{user.name}/q").open()
 
 
 async def test_a_cancelled_request_that_is_refused_disturbs_no_other(pulse: pulsekit.Pulse, user: PulseUser) -> None:
