@@ -181,7 +181,7 @@ class Link:
     def _next_number(self) -> int:
         """Return a channel number that is not in use, and was not for as long as possible.
 
-        If both sides close a channel at the same time, aiormq takes the second answer for a new channel of this number.
+        If both sides close a channel at the same time, aiormq applies the second answer to a new channel of its number.
         """
         while True:
             self._number = self._number % self.channel_max + 1
