@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 # Seconds that a cancelled request waits for its answer. aiormq closes the channel of a cancelled request. If the broker
-# closes it at the same time, because it refuses the request, it may close the connection for the second close (504).
+# refuses the request, and closes the channel at the same time, the second close can end the connection (504).
 _PATIENCE = 0.5
 
 _METHODS: tuple[type[Frame], ...] = (
