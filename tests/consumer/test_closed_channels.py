@@ -247,6 +247,19 @@ async def test_a_cancelled_request_that_is_refused_disturbs_no_other(pulse: puls
         assert not link.is_lost
 
 
+async def test_a_channel_that_both_sides_close_disturbs_no_later_one(pulse: pulsekit.Pulse, user: PulseUser) -> None:
+    link = await pulse.link()
+    for number in range(100):  # the close of the broker arrives before, while and after the channel is closed
+        channel = await link.channel(confirms=False)
+        link.router.write(encode_settlement(channel.number, ACK, 2**40, 0))  # the broker closes the channel (406)
+        for _ in range(number):
+            await asyncio.sleep(0)
+        await link.close_channel(channel)
+        async with asyncio.timeout(10):
+            assert not await queue_exists(pulse, f"queue/{user.name}/q")
+        assert not link.is_lost
+
+
 async def test_acknowledgements_arrive_even_if_a_cancel_is_not_answered(
     pulse: pulsekit.Pulse, user: PulseUser, exchange: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
