@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.queues import depth_without_consumers
 
 import pulsekit
 from pulsekit import Queue
 from pulsekit._amqp.queue_properties import read_queue_properties
-from pulsekit.queues.operations import delete_queue, queue_depth, take
+from pulsekit.queues.operations import delete_queue, take
 
 if TYPE_CHECKING:
     from support.rabbitmq.broker import PulseUser, RabbitMQ
@@ -113,7 +114,7 @@ async def test_a_queue_of_another_type_is_explained_and_keeps_its_messages(
     with pytest.raises(pulsekit.PreconditionFailed, match="existing=True") as refused:
         await pulse.subscribe(exchange, queue=Queue(name, type=then)).open()
     assert "delete" not in str(refused.value)
-    assert (await queue_depth(pulse, name)).ready == 1
+    assert (await depth_without_consumers(pulse, name)).ready == 1
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.command import pulsekit, start
 from support.proxy import Proxy
+from support.queues import depth_without_consumers
 from support.samples import JOBS
 
 import pulsekit as library
 from cli.commands.test_recording import in_thread
 from cli.commands.test_tail import on_a_terminal, screen
 from pulsekit.bindings.inspector_link import read_link, write_link
-from pulsekit.queues.operations import delete_queue, queue_depth
+from pulsekit.queues.operations import delete_queue
 
 if TYPE_CHECKING:
     import subprocess
@@ -229,7 +230,7 @@ async def test_a_queue_of_another_program_keeps_its_messages(
         for other in ("show", "peek", "take"):
             assert f"pulsekit queue {other} {queue}" in done.err
         assert "delete" not in done.err
-    assert (await queue_depth(pulse, queue)).ready == 1
+    assert (await depth_without_consumers(pulse, queue)).ready == 1
 
 
 # selection
