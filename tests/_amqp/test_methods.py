@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from support.queues import depth_after_return
 
 import pulsekit
 from pulsekit.queues.guardian import Bound
-from pulsekit.queues.operations import delete_queue, peek, purge_queue, queue_depth, unbind
+from pulsekit.queues.operations import delete_queue, peek, purge_queue, unbind
 
 if TYPE_CHECKING:
     from support.rabbitmq.broker import PulseUser
@@ -31,7 +32,7 @@ async def test_every_name_of_rabbitmq_can_be_used(pulse: pulsekit.Pulse, user: P
         await publisher.publish(2, "a.b")
         assert (await anext(messages)).payload == 2
         assert (await messages.depth()).unsettled == 1
-    assert (await queue_depth(pulse, queue)).ready == 1
+    assert (await depth_after_return(pulse, queue, 1)).ready == 1
     assert [message.payload for message in await peek(pulse, queue)] == [2]
     assert await purge_queue(pulse, queue) == 1
     await unbind(pulse, queue, [Bound(exchange, "#")])

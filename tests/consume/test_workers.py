@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
+from support.queues import depth_after_return
 
 import pulsekit
 from pulsekit import HandlerFailed, OnFailure, Policy, Queue, Reject, Retry, Stop, SubscriptionLost, Worker
@@ -40,9 +41,9 @@ async def fill(pulse: pulsekit.Pulse, exchange: str, queue: str) -> Callable[...
     return fill
 
 
-async def left(pulse: pulsekit.Pulse, queue: str) -> list[int]:
-    """Return the messages that are in the queue, in order."""
-    depth = await queue_depth(pulse, queue)
+async def left(pulse: pulsekit.Pulse, queue: str, at_least: int = 0) -> list[int]:
+    """Return the messages that are in the queue, in order, once it has a number of them."""
+    depth = await depth_after_return(pulse, queue, at_least)
     async with pulse.subscribe(queue=queue) as messages:
         return [(await anext(messages)).payload["n"] for _ in range(depth.ready)]
 
@@ -145,7 +146,7 @@ async def test_a_limit_handles_that_many_messages_and_requeues_the_others(
     workers = Workers([Worker(handler, queue=queue, concurrency=4, prefetch=8)], count=3, signals=())
     await workers.run(pulse)
     assert len(seen) == workers.workers[0].succeeded == 3
-    assert sorted([*seen, *await left(pulse, queue)]) == list(range(10))
+    assert sorted([*seen, *await left(pulse, queue, 10 - len(seen))]) == list(range(10))
 
 
 async def test_a_failure_stops_all_workers_after_their_messages(
@@ -176,7 +177,7 @@ async def test_a_failure_stops_all_workers_after_their_messages(
     assert isinstance(caught.value.__cause__, KeyError)
     assert finished == [{"n": 0}]
     assert await left(pulse, queue) == []
-    assert await left(pulse, other) == [0]
+    assert await left(pulse, other, 1) == [0]
 
 
 class Ends(BaseException): ...
@@ -200,7 +201,7 @@ async def test_any_exception_of_a_handler_is_its_failure(
     with pytest.raises(HandlerFailed, match=f"raised .*{type(error).__name__}"):
         await workers.run(pulse)
     assert workers.workers[0].failed == 1
-    assert await left(pulse, queue) == [0]
+    assert await left(pulse, queue, 1) == [0]
 
 
 @pytest.mark.parametrize("error", [OSError("no disk"), TimeoutError("no disk")])
@@ -240,7 +241,7 @@ async def test_cancelling_the_run_requeues_the_messages(pulse: pulsekit.Pulse, q
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert sorted(await left(pulse, queue)) == [0, 1, 2]
+    assert sorted(await left(pulse, queue, 3)) == [0, 1, 2]
 
 
 async def test_a_failure_stops_the_other_calls_of_its_worker_after_their_messages(
@@ -259,7 +260,7 @@ async def test_a_failure_stops_the_other_calls_of_its_worker_after_their_message
     with pytest.raises(HandlerFailed):
         await Workers([Worker(handler, queue=queue, concurrency=2)], signals=()).run(pulse)
     assert finished == [1]
-    assert sorted(await left(pulse, queue)) == [0, 2, 3]
+    assert sorted(await left(pulse, queue, 3)) == [0, 2, 3]
 
 
 async def test_a_deleted_queue_does_not_stop_the_other_workers(
@@ -304,7 +305,7 @@ async def test_a_handler_can_stop_with_an_exit_code(
     with pytest.raises(Stop) as caught:
         await Workers([Worker(handler, queue=queue)], signals=()).run(pulse)
     assert caught.value.code == 7
-    assert sorted(await left(pulse, queue)) == [0, 1]
+    assert sorted(await left(pulse, queue, 2)) == [0, 1]
 
 
 async def test_an_acknowledgement_before_the_handler_loses_failed_messages(
@@ -323,7 +324,7 @@ async def test_an_acknowledgement_before_the_handler_loses_failed_messages(
     worker = Worker(handler, queue=queue, ack="before")
     with pytest.raises(HandlerFailed, match="the message was acknowledged before"):
         await Workers([worker], signals=()).run(pulse)
-    assert await left(pulse, queue) == [2]
+    assert await left(pulse, queue, 1) == [2]
 
 
 @pytest.mark.parametrize("decision", [Reject("no"), Retry("later")])
@@ -360,7 +361,7 @@ async def test_a_handler_over_the_shutdown_timeout_is_cancelled_and_its_message_
     with pytest.raises(HandlerFailed, match=rf"did not finish <Message .*> within 0\.05 s; the message {words}$"):
         await running
     assert cancelled == [0]
-    assert sorted(await left(pulse, queue)) == ([0, 1] if ack == "after" else [1])
+    assert sorted(await left(pulse, queue, 1 + (ack == "after"))) == ([0, 1] if ack == "after" else [1])
 
 
 @pytest.mark.parametrize("kind", ["classic", "quorum"])
@@ -398,7 +399,7 @@ async def test_draining_ends_when_kept_messages_fill_the_prefetch(
         await Workers([worker], drain=True, signals=()).run(pulse)
     assert seen == [0, 1]
     assert f"1 message left in {queue}" in caplog.text
-    assert await left(pulse, queue) == [0, 1, 2]
+    assert await left(pulse, queue, 3) == [0, 1, 2]
 
 
 async def test_draining_waits_for_a_retry_although_the_policy_keeps_messages(
@@ -434,7 +435,7 @@ async def test_a_handler_that_cannot_be_made_stops_before_the_first_message(
     for handler, words in ((no_database, "no database"), (wrong, "not int")):
         with pytest.raises(HandlerFailed, match=f"{handler.__name__} could not be made: .*{words}"):
             await Workers([Worker(handler, queue=queue)], signals=()).run(pulse)
-    assert await left(pulse, queue) == [0]
+    assert await left(pulse, queue, 1) == [0]
 
 
 async def test_a_cancelled_wait_of_a_context_manager_is_a_failure_of_the_handler(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.queues import depth_without_consumers
+from support.queues import depth_after_return
 
 import pulsekit
 from pulsekit import Queue
@@ -114,7 +114,7 @@ async def test_a_queue_of_another_type_is_explained_and_keeps_its_messages(
     with pytest.raises(pulsekit.PreconditionFailed, match="existing=True") as refused:
         await pulse.subscribe(exchange, queue=Queue(name, type=then)).open()
     assert "delete" not in str(refused.value)
-    assert (await depth_without_consumers(pulse, name)).ready == 1
+    assert (await depth_after_return(pulse, name, 1)).ready == 1
 
 
 @pytest.mark.parametrize(

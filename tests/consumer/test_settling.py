@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.queues import depth_after_return
 
 import pulsekit
 from pulsekit._amqp.types import Settlement
@@ -91,7 +92,7 @@ async def test_a_closed_consumer_returns_no_message(pulse: pulsekit.Pulse, excha
         await messages.close()
         with pytest.raises(pulsekit.NotOpen, match="closed"):
             await anext(messages)
-        assert (await queue_depth(pulse, queue)).ready == 1
+        assert (await depth_after_return(pulse, queue, 1)).ready == 1
 
 
 def test_settlements_after_the_event_loop_was_closed_are_stale(user: PulseUser) -> None:
@@ -133,4 +134,4 @@ async def test_a_forked_process_settles_no_message_of_its_parent(
         else:
             fork()
         assert codes == [20]
-    assert (await queue_depth(pulse, queue)).ready == 20
+    assert (await depth_after_return(pulse, queue, 20)).ready == 20

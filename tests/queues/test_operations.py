@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 from support.proxy import Proxy
+from support.queues import depth_after_return
 
 import pulsekit
 from pulsekit._amqp.getting import GetChannel
@@ -58,7 +59,7 @@ async def test_peeked_messages_keep_their_order_and_are_marked_redelivered(user:
         again = await peek(pulse, queue)
         assert [message.payload["number"] for message in again] == [0, 1, 2, 3]
         assert [message.redelivered for message in again] == [True, True, False, False]
-        assert (await queue_depth(pulse, queue)).ready == 4
+        assert (await depth_after_return(pulse, queue, 4)).ready == 4
 
 
 async def test_a_peeked_message_has_all_its_properties(user: PulseUser) -> None:
@@ -75,7 +76,7 @@ async def test_a_peek_keeps_a_limited_number_of_bytes(user: PulseUser, monkeypat
     monkeypatch.setattr("pulsekit.queues.operations.PEEK_BYTES", 20)
     async with filled(user, 4) as (pulse, queue):
         assert len(await peek(pulse, queue)) == 2
-        assert (await queue_depth(pulse, queue)).ready == 4
+        assert (await depth_after_return(pulse, queue, 4)).ready == 4
 
 
 @pytest.mark.parametrize(("limit", "peeks"), [(0, 0), (1, 1), (3, 2), (20, 10)])
@@ -96,6 +97,7 @@ async def test_peeking_never_removes_a_message_from_a_quorum_queue(
         for _ in range(2):
             with pytest.raises(pulsekit.ConfigurationError, match=f"delivery limit {limit}.*pulsekit queue take"):
                 await peek(pulse, queue.name)
+        assert (await depth_after_return(pulse, queue.name, 1)).ready == 1
         assert await delete_queue(pulse, queue.name) == 1
 
 
@@ -178,6 +180,7 @@ async def test_a_message_taken_without_an_ack_stays_in_the_queue(user: PulseUser
         async for messages in take(pulse, queue):
             await messages[1].ack()
             await messages[2].reject()
+        await depth_after_return(pulse, queue, 1)
         assert [message.payload["number"] for message in await peek(pulse, queue)] == [0]
 
 
@@ -205,6 +208,7 @@ async def test_a_queue_with_consumers_is_deleted_only_on_request(user: PulseUser
         async with pulse.subscribe(f"exchange/{user.name}/x", queue=queue):
             with pytest.raises(pulsekit.PreconditionFailed, match=r"has consumers.*if_unused=False"):
                 await delete_queue(pulse, queue)
+        assert (await depth_after_return(pulse, queue, 2)).ready == 2
         assert await delete_queue(pulse, queue) == 2
         with pytest.raises(pulsekit.NotFound):
             await queue_depth(pulse, queue)

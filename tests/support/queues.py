@@ -1,4 +1,4 @@
-"""Queues whose consumers have gone."""
+"""Queues to which messages return."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     import pulsekit
 
 
-async def depth_without_consumers(pulse: pulsekit.Pulse, name: str) -> pulsekit.QueueDepth:
-    """Return the depth of a queue once it has no consumer, when all messages that were delivered are ready again.
+async def depth_after_return(pulse: pulsekit.Pulse, name: str, at_least: int) -> pulsekit.QueueDepth:
+    """Return the depth of a queue once it has a number of ready messages.
 
-    A quorum queue notices some time after the answer to channel.close that its consumer is gone.
+    RabbitMQ can answer channel.close before the queue has noticed that the channel is gone, with unsettled messages.
     """
-    while (depth := await queue_depth(pulse, name)).consumers:
+    while (depth := await queue_depth(pulse, name)).ready < at_least:
         pass
     return depth

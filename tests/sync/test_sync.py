@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.children import Child
 from support.proxy import Proxy
+from support.queues import depth_after_return
 from support.samples import JOBS
 
 import pulsekit
 import pulsekit.sync
 from pulsekit.consumer import OnFailure, Policy
 from pulsekit.instrumentation import Instrumentation
-from pulsekit.queues import queue_depth
 from pulsekit.sync.background import Background
 
 if TYPE_CHECKING:
@@ -315,7 +315,7 @@ def test_a_signal_drains_at_once_and_requeues_the_messages_that_arrived(
             signal.raise_signal(signal.SIGTERM)
             messages.depth()  # the event loop has begun to drain before that
         assert found == [0]
-    assert pulse.run(queue_depth, queue_of(pulse)).ready == 19
+    assert pulse.run(depth_after_return, queue_of(pulse), 19).ready == 19
 
 
 async def test_messages_of_a_private_queue_are_kept_when_the_connection_is_lost(user: PulseUser, exchange: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.command import pulsekit, start
 from support.proxy import Proxy
-from support.queues import depth_without_consumers
+from support.queues import depth_after_return
 from support.samples import JOBS
 
 import pulsekit as library
@@ -230,7 +230,7 @@ async def test_a_queue_of_another_program_keeps_its_messages(
         for other in ("show", "peek", "take"):
             assert f"pulsekit queue {other} {queue}" in done.err
         assert "delete" not in done.err
-    assert (await depth_without_consumers(pulse, queue)).ready == 1
+    assert (await depth_after_return(pulse, queue, 1)).ready == 1
 
 
 # selection
