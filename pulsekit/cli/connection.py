@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["connect", "connect_to", "locate", "run"]
 
 _M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
-_LARGE = 1024 * 1024  # bytes
+_LARGE = 128 * 1024  # bytes; a smaller size than the parts in which large messages are read and written
 
 
 def connect(settings: Settings, url: str | None, *, insecure: bool, virtual_host: str | None = None) -> Pulse:
@@ -132,7 +132,8 @@ def _return_large_blocks() -> None:
     """Make glibc return each large block of memory to the system as soon as it is free.
 
     By default, glibc raises the size from which it does so to 32 MiB when the first large block is free (mallopt(3)).
-    Blocks below that size leave holes, which a later message may not fit into: every large message needs more memory.
+    Blocks below that size leave holes, which a later message may not fit into: every large message, or every part of one
+    that a thread writes to a file, needs more memory.
     """
     if sys.platform == "linux":
         import ctypes
