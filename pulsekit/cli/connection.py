@@ -132,8 +132,8 @@ def _return_large_blocks() -> None:
     """Make glibc return each large block of memory to the system as soon as it is free.
 
     By default, glibc raises the size from which it does so to 32 MiB when the first large block is free (mallopt(3)).
-    Blocks below that size leave holes, which a later message may not fit into: every large message, or every part of one
-    that a thread writes to a file, needs more memory.
+    Blocks below that size leave holes, which a later message may not fit into. Every large message, and every part of
+    one that a thread writes to a file, then needs more memory.
     """
     if sys.platform == "linux":
         import ctypes
