@@ -21,7 +21,6 @@ from pulsekit.consumer.consumer import PREFETCH, Consumer
 from pulsekit.consumer.queue import Queue
 from pulsekit.errors import (
     ConfigurationError,
-    ConnectionLost,
     NetworkError,
     NotFound,
     NotOpen,
@@ -344,7 +343,7 @@ class Pulse:
             async with asyncio.timeout(timeout):
                 for connection in used:
                     connection.start(self._group())
-                    while not await _answers(await connection.link()):
+                    while not await (await connection.link()).answers():
                         pass
         except TimeoutError as error:
             state = f"the connection {connection.name} is {connection.state}"
@@ -419,21 +418,6 @@ class Pulse:
         if self._tasks is None or self._closed:
             raise NotOpen("use the connection inside its block: `async with pulsekit.connect() as pulse`")
         return self._tasks
-
-
-async def _answers(link: Link) -> bool:
-    """Wait until the broker answers, and return True. Return False if the connection is lost before."""
-
-    async def nothing(channel: aiormq.Channel) -> None:
-        """Close the channel at once."""
-
-    try:
-        with link.router.awaiting_answer():  # needed if a consumer has paused reading
-            await link.ask(nothing, "ask the broker")
-    except ConnectionLost:
-        await link.lost()
-        return False
-    return True
 
 
 def _hooks(given: Instrumentation | Sequence[Instrumentation] | None, broker: Broker) -> Hooks | None:

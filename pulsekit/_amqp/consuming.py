@@ -124,6 +124,7 @@ class ConsumeChannel(FrameChannel):
         on_delivery: Callable[[Delivery], None],
         max_bytes: int = PREFETCH_BYTES,
         on_lost: Callable[[], None] | None = None,
+        on_silence: Callable[[], None] = lambda: None,
         adapts: bool = False,
     ) -> ConsumeChannel:
         """Open a channel, declare the queue and bind it. `consume` starts the deliveries.
@@ -135,6 +136,7 @@ class ConsumeChannel(FrameChannel):
             on_delivery: called with each delivery, in order.
             max_bytes: how many bytes of bodies may be unsettled. A larger message is delivered alone.
             on_lost: called when the channel or its connection is lost, before any other code runs.
+            on_silence: called when the broker does not answer the declaration for a second, but answers others.
             adapts: whether large messages reduce the prefetch. For a moment, the queue then has two consumers.
 
         Raises:
@@ -144,7 +146,7 @@ class ConsumeChannel(FrameChannel):
             NetworkError: Raised when the connection is lost, the broker does not answer in time, or the queue is on a
                 node that is down.
         """
-        channel = await open_declared(link, declaration, prefetch=prefetch)
+        channel = await open_declared(link, declaration, prefetch=prefetch, on_silence=on_silence)
         return cls(
             link,
             channel,

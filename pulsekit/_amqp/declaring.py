@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 from pulsekit._amqp import methods
 from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._amqp.link import OPERATION_TIMEOUT
-from pulsekit._amqp.tasks import run_cancellable
+from pulsekit._amqp.tasks import end_task, run_cancellable
 from pulsekit.errors import BrokerRefused, NotFound, PulsekitError, SubscriptionLost
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     import aiormq
 
     from pulsekit._amqp.link import Link
 
 __all__ = ["QueueDeclaration", "delete_queue_quietly", "open_declared", "queue_deleted"]
+
+_SILENCE = 1.0  # seconds without an answer about a queue, after which the broker is asked something else
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,9 @@ class QueueDeclaration:
     passive: bool = False
 
 
-async def open_declared(link: Link, declaration: QueueDeclaration, *, prefetch: int) -> aiormq.Channel:
+async def open_declared(
+    link: Link, declaration: QueueDeclaration, *, prefetch: int, on_silence: Callable[[], None]
+) -> aiormq.Channel:
     """Open a channel with a prefetch, declare the queue and bind it; see `ConsumeChannel.open`."""
     channel = await link.channel(confirms=False)
     doing = declaring = f"declare the queue {declaration.queue}"
@@ -50,14 +54,15 @@ async def open_declared(link: Link, declaration: QueueDeclaration, *, prefetch: 
     try:
         qos = channel.basic_qos(prefetch_count=prefetch, timeout=OPERATION_TIMEOUT)
         await run_cancellable(qos, doing="set the prefetch")
-        await methods.declare_queue(
-            channel,
-            declaration.queue,
-            passive=declaration.passive,
-            durable=declaration.durable,
-            exclusive=not declaration.durable,
-            arguments=declaration.arguments,
-        )
+        async with _noticing_silence(link, on_silence):
+            await methods.declare_queue(
+                channel,
+                declaration.queue,
+                passive=declaration.passive,
+                durable=declaration.durable,
+                exclusive=not declaration.durable,
+                arguments=declaration.arguments,
+            )
         for binding in declaration.bindings:
             exchange, pattern = binding
             doing = f"bind {exchange} with {pattern!r}"
@@ -74,6 +79,26 @@ async def open_declared(link: Link, declaration: QueueDeclaration, *, prefetch: 
         await link.close_channel(channel)
         raise
     return channel
+
+
+@contextlib.asynccontextmanager
+async def _noticing_silence(link: Link, on_silence: Callable[[], None]) -> AsyncIterator[None]:
+    """Call a function if a request in the block has no answer after `_SILENCE`, although the broker answers another.
+
+    While the node of a classic queue is down, RabbitMQ 4 answers no declaration of the queue, until the node is back.
+    """
+
+    async def notice() -> None:
+        await asyncio.sleep(_SILENCE)
+        with contextlib.suppress(PulsekitError):  # for example, no channel is left
+            if await link.answers():
+                on_silence()
+
+    noticing = asyncio.create_task(notice(), name="notice a silent queue")
+    try:
+        yield
+    finally:
+        await end_task(noticing)
 
 
 async def delete_queue_quietly(link: Link, queue: str) -> None:

@@ -210,6 +210,20 @@ class Link:
         finally:
             await asyncio.wait([self._start(self._closing(channel))])
 
+    async def answers(self) -> bool:
+        """Wait until the broker answers, and return True. Return False if the connection is lost before."""
+
+        async def nothing(channel: aiormq.Channel) -> None:
+            """Close the channel at once."""
+
+        try:
+            with self.router.awaiting_answer():  # needed if a consumer has paused reading
+                await self.ask(nothing, "ask the broker")
+        except ConnectionLost:
+            await self.lost()
+            return False
+        return True
+
     async def close_channel(self, channel: aiormq.abc.AbstractChannel) -> None:
         """Close a channel (channel.close); see `close_quietly`."""
         await self.close_quietly(self._closing(channel))

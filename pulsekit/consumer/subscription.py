@@ -19,6 +19,8 @@ Invariants:
   delivers them again.
 - Before the first epoch, `prepare` looks for the queue. If the queue does not exist, a gap reports that it was created.
 - If a connection is lost while a message has its last delivery (`last_chances`), the gap is lossy.
+- If the node of a classic queue is down meanwhile, the gap is lossy (`_on_unreachable`). RabbitMQ 3 says so; RabbitMQ 4
+  does not answer.
 - A queue with `x-expires` may expire while no connection is open. It is created again, and the gap is lossy.
 - If the queue was lost, the gap begins with the oldest message that may have waited in it (`_oldest_missing`).
 - A gap is reported before the first message after it is in the buffer.
@@ -372,9 +374,9 @@ class Subscription:
                     continue
                 except NetworkError as error:
                     if isinstance(error, Unreachable) and not self._ready.done():
-                        raise  # the queue is on a node that is down
-                    if isinstance(error, Unreachable) and not self.replicated:
-                        self._lossy = True  # other nodes confirm messages meanwhile, and cannot route them to the queue
+                        raise
+                    if isinstance(error, Unreachable):
+                        self._on_unreachable()
                     await self._pause(link, pause, error)
                     pause = min(_MAX_PAUSE, pause * 2)
                     continue
@@ -470,6 +472,10 @@ class Subscription:
             "consumer_timeout increased"
         )
 
+    def _on_unreachable(self) -> None:
+        """Note that the queue is on a node that is down. Other nodes confirm messages that do not reach the queue."""
+        self._lossy = self._lossy or (self._lost_at is not None and not self.replicated)
+
     async def _subscribe(self, link: Link) -> ConsumeChannel:
         if self._queue is not None:
             self.queue = self._queue.name
@@ -518,6 +524,7 @@ class Subscription:
                         on_delivery=self._on_delivery,
                         max_bytes=self._prefetch_bytes,
                         on_lost=self._on_lost,
+                        on_silence=self._on_unreachable,
                         adapts=self._adapts,
                     )
             except SubscriptionLost as error:
@@ -583,13 +590,8 @@ class Subscription:
         self._lost_at, self._missing_from, self._lossy, self._created = None, None, False, False
         self.gaps += 1
         level = logging.WARNING if self._on_gap is None else logging.DEBUG
-        log.log(
-            level,
-            "no consumer was connected to %s; messages from %s to %s may be missing or late",
-            self.queue,
-            gap.start,
-            gap.end,
-        )
+        words = "no consumer was connected to %s; messages from %s to %s may be missing or late"
+        log.log(level, words, self.queue, gap.start, gap.end)
         self._call_on_gap(gap)
 
     def _call_on_gap(self, gap: Gap) -> None:

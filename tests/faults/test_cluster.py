@@ -100,7 +100,10 @@ async def test_the_node_of_a_consumer_and_its_queue_is_killed(
     stage.drain(account)
     totals = account.close()
     assert gap.lossy == (queue_type == "classic")
-    assert (totals.returned > 20 + 50) == gap.lossy, "a tenth is returned in any case"
+    if gap.lossy:  # a tenth is returned in any case; RabbitMQ 4 sends a negative confirm for the others
+        assert totals.returned + totals.unknown > 20 + 50
+    else:
+        assert totals.returned <= 20 + 50
 
 
 async def test_the_node_of_a_classic_queue_is_killed_and_restarted(
