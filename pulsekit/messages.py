@@ -46,7 +46,9 @@ class Gap:
         epoch: the epoch that began at `end`.
         lossy: whether messages of this time are lost. True if the queue was exclusive, expired, or was on a node that
             was down, or if a message reached the delivery limit of the queue. False if a durable queue stored them. A
-            classic queue stores messages only while its node of the cluster is up. A quorum queue is replicated.
+            classic queue stores messages only while its node of the cluster is up; on RabbitMQ 4, the node counts as
+            down if the broker answers other requests, but none about the queue for a second. A quorum queue is
+            replicated.
         created: whether the queue did not exist and was created at `end`. If True, earlier messages are lost. If the
             queue did not exist at the first subscription, the time of its deletion is unknown, and `start` is `end`.
     """

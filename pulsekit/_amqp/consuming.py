@@ -136,7 +136,7 @@ class ConsumeChannel(FrameChannel):
             on_delivery: called with each delivery, in order.
             max_bytes: how many bytes of bodies may be unsettled. A larger message is delivered alone.
             on_lost: called when the channel or its connection is lost, before any other code runs.
-            on_silence: called when the broker does not answer the declaration for a second, but answers others.
+            on_silence: called if the declaration has no answer for a second, but another request has one.
             adapts: whether large messages reduce the prefetch. For a moment, the queue then has two consumers.
 
         Raises:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["connect", "connect_to", "locate", "run"]
 
 _M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
-_LARGE = 128 * 1024  # bytes; a smaller size than the parts in which large messages are read and written
+_LARGE = 128 * 1024  # bytes; less than the parts in which large messages are read and written
 
 
 def connect(settings: Settings, url: str | None, *, insecure: bool, virtual_host: str | None = None) -> Pulse:

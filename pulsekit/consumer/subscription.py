@@ -19,8 +19,8 @@ Invariants:
   delivers them again.
 - Before the first epoch, `prepare` looks for the queue. If the queue does not exist, a gap reports that it was created.
 - If a connection is lost while a message has its last delivery (`last_chances`), the gap is lossy.
-- If the node of a classic queue is down meanwhile, the gap is lossy (`_on_unreachable`). RabbitMQ 3 says so; RabbitMQ 4
-  does not answer.
+- If the node of a classic queue is down meanwhile, the gap is lossy (`_on_unreachable`). RabbitMQ 3 reports this
+  with 404; RabbitMQ 4 does not answer.
 - A queue with `x-expires` may expire while no connection is open. It is created again, and the gap is lossy.
 - If the queue was lost, the gap begins with the oldest message that may have waited in it (`_oldest_missing`).
 - A gap is reported before the first message after it is in the buffer.
@@ -373,9 +373,9 @@ class Subscription:
                     self._passive, self._lossy, self._created = False, True, True
                     continue
                 except NetworkError as error:
-                    if isinstance(error, Unreachable) and not self._ready.done():
-                        raise
                     if isinstance(error, Unreachable):
+                        if not self._ready.done():
+                            raise
                         self._on_unreachable()
                     await self._pause(link, pause, error)
                     pause = min(_MAX_PAUSE, pause * 2)
@@ -473,7 +473,7 @@ class Subscription:
         )
 
     def _on_unreachable(self) -> None:
-        """Note that the queue is on a node that is down. Other nodes confirm messages that do not reach the queue."""
+        """Note that the queue is on a node that is down, so that messages published meanwhile do not reach it."""
         self._lossy = self._lossy or (self._lost_at is not None and not self.replicated)
 
     async def _subscribe(self, link: Link) -> ConsumeChannel:

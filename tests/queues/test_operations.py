@@ -191,8 +191,7 @@ async def test_a_connection_lost_before_the_acknowledgement_is_an_error(user: Pu
                 async for (message,) in take(other, queue, 1):
                     proxy.cut()
                     await message.ack()
-        while not (await queue_depth(pulse, queue)).ready:
-            pass
+        await depth_after_return(pulse, queue, 1)
         assert [message.redelivered for message in await peek(pulse, queue)] == [True]
 
 
