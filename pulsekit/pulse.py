@@ -278,8 +278,9 @@ class Pulse:
             prefetch: the maximum number of unsettled messages.
             prefetch_bytes: the maximum size in bytes of the bodies of all unsettled messages. The last message may
                 exceed it, so a larger message is delivered alone. While the limit is reached, the connection is not
-                read, so its other subscriptions also wait. There is one exception: while another subscription is
-                opened, up to `prefetch` messages may arrive.
+                read, so its other subscriptions also wait. There are two exceptions: while another subscription is
+                opened or closed, up to `prefetch` messages may arrive. For a request about a private queue, the
+                messages before its answer are read. From twice the limit on, such a request raises `NetworkError`.
             schema: the schema that validates each payload on first access. With "pulse-job", a message is invalid if
                 Treeherder would drop it for any reason that `pulsekit.treeherder.judge` finds.
             wait: wait for exchanges that do not exist yet.
@@ -343,7 +344,7 @@ class Pulse:
             async with asyncio.timeout(timeout):
                 for connection in used:
                     connection.start(self._group())
-                    while not await (await connection.link()).answers():
+                    while not await connection.answers():
                         pass
         except TimeoutError as error:
             state = f"the connection {connection.name} is {connection.state}"

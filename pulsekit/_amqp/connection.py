@@ -24,6 +24,7 @@ channels of the connection with each attempt.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import logging
 import random
@@ -51,7 +52,7 @@ from pulsekit.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from pulsekit._amqp.broker import Broker
 
@@ -185,6 +186,39 @@ class Connection:
             if self._link is not None and not self._link.is_lost:
                 return self._link
             await self._changed.wait()
+
+    @contextlib.asynccontextmanager
+    async def request_link(self, link: Link, *, exclusive: bool = False, urgent: bool = True) -> AsyncIterator[Link]:
+        """Yield a link for a request, so that few or no messages arrive before its answer.
+
+        If a consumer of `link` has reached its limit of bytes, another connection is opened for the request, because
+        the answer would arrive after further messages.
+
+        Args:
+            link: the current link, which is used otherwise.
+            exclusive: whether the request concerns an exclusive queue, so that only `link` can be used.
+            urgent: whether further messages are read before the answer if the limit is reached meanwhile. If False, the
+                answer is read when messages have been settled.
+
+        Raises:
+            BrokerRefused: Raised when the broker refuses another connection.
+            NetworkError: Raised when the broker cannot be reached.
+        """
+        if exclusive or not link.router.is_full:
+            with link.router.awaiting_answer() if urgent else contextlib.nullcontext():
+                yield link
+            return
+        other = Connection(self._broker, name=f"{self.name} (a request)", timeout=self._timeout)
+        opened = await other._open()
+        try:
+            yield opened
+        finally:
+            await opened.close()
+
+    async def answers(self) -> bool:
+        """Wait until the connection is open and the broker answers; see `Link.answers` and `request_link`."""
+        async with self.request_link(await self.link()) as link:
+            return await link.answers()
 
     async def close(self) -> None:
         """Close the connection, and do not reconnect. Closing twice is fine."""

@@ -16,7 +16,8 @@ Invariants:
 - `_unsettled` maps the delivery tags without an answer, in ascending order, to the size of the body. The value is
   `~size`, which is negative, once the tag is in `_acked` and waits for the flush.
 - `_bytes` is the sum of the sizes that are not negative. It exceeds the limit by at most one message and the data of
-  one read of the socket, and by the messages that arrive before an awaited answer.
+  one read of the socket, and by the messages that arrive before an awaited answer. From `_most` on, `is_overfull`
+  prevents further requests.
 - At most half of the prefetch waits for a flush, so that the broker keeps sending.
 - After `stop`, deliveries above the limit are requeued, and the socket is read, since cancel-ok is after them.
 
@@ -72,6 +73,7 @@ __all__ = ["PREFETCH_BYTES", "ConsumeChannel"]
 log = logging.getLogger("pulsekit")
 
 PREFETCH_BYTES = 64 * 1024 * 1024  # of the bodies of unsettled deliveries
+_LEAST_MORE = 1024 * 1024  # bytes beyond a small limit of bytes that may arrive before answers
 _MAX_ROUTES = 1024  # decoded pairs of exchange and routing key that are cached
 
 
@@ -101,6 +103,7 @@ class ConsumeChannel(FrameChannel):
         self._bytes = 0
         self._max_bytes = max_bytes
         self._full = False  # True while the socket is not read because of this channel
+        self._most = 0  # while full: the number of bytes that may be unsettled when a request is sent
         self._backlog = Backlog()
         self._loop = asyncio.get_running_loop()
         self._time = self._loop.time
@@ -252,17 +255,20 @@ class ConsumeChannel(FrameChannel):
         if not done:
             raise TimeoutError
 
-    async def depth(self) -> tuple[int, int, int]:
+    async def depth(self, link: Link) -> tuple[int, int, int]:
         """Return the numbers of ready messages, of unsettled messages of this channel, and of consumers.
 
         The request has a separate channel: a refusal, a timeout or a cancellation does not affect the deliveries.
+
+        Args:
+            link: the connection for the request, see `Connection.request_link`.
 
         Raises:
             ConfigurationError: Raised when the connection has as many channels as the broker allows.
             ConnectionLost: Raised when the connection is lost, or the broker does not answer in time.
             NotFound: Raised when the queue no longer exists.
         """
-        ready, consumers = await self.link.ask(
+        ready, consumers = await link.ask(
             lambda channel: methods.declare_queue(channel, self._queue, passive=True),
             f"ask for the depth of {self._queue}",
         )
@@ -277,6 +283,11 @@ class ConsumeChannel(FrameChannel):
     def is_full(self) -> bool:
         """Whether the broker delivers no message until one is settled."""
         return self._full or len(self._unsettled) >= self._prefetch
+
+    @property
+    def is_overfull(self) -> bool:
+        """Whether so many messages arrived before answers that they need as many bytes as the limit again."""
+        return self._full and self._bytes >= self._most
 
     @property
     def oldest_unsettled(self) -> int | None:
@@ -341,7 +352,9 @@ class ConsumeChannel(FrameChannel):
             if not accepted:
                 self.settle(delivery_tag, Settlement.REQUEUE)
             return accepted
-        self._full = True
+        if not self._full:
+            self._full = True
+            self._most = self._bytes + max(self._max_bytes, _LEAST_MORE)
         self.link.router.pause_reading(self)
         self._backlog.observe(self._time(), len(self._unsettled), len(self._unsettled))
         # Not more than before: while an answer is awaited, messages are read although they do not fit.

@@ -208,6 +208,11 @@ class FrameRouter(asyncio.StreamReaderProtocol):
         """Whether the socket is read."""
         return not self._full or any(request not in self._full for request in self._requests)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether a handler accepts no more data, so that the socket is read only while an answer is awaited."""
+        return bool(self._full)
+
     def pause_reading(self, handler: FrameHandler) -> None:
         """Stop reading the socket until the handler accepts more data."""
         self._full.add(handler)

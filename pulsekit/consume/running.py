@@ -227,6 +227,9 @@ class RunningWorker:
         empty = 0
         while empty < 2:
             await asyncio.sleep(_LOOK)
+            if self.running or messages.waiting:
+                empty = 0
+                continue
             try:
                 depth = await messages.depth()
             except PulsekitError:  # `handle` continues after a reconnect, or ends

@@ -248,8 +248,16 @@ class Consumer:
         """How many messages have arrived and were not yet returned to the caller: at most twice the prefetch."""
         return len(self._subscription.buffer)
 
+    @property
+    def paused(self) -> bool:
+        """Whether the connection is not read, because the unsettled messages of a consumer reach `prefetch_bytes`."""
+        return self._subscription.is_paused
+
     async def depth(self) -> QueueDepth:
         """Return how many messages are ready in the queue, and how many this consumer has not settled.
+
+        If `paused`, another connection is opened for the request. A private queue can only be asked for on its own
+        connection, so a few messages may arrive before the answer.
 
         Raises:
             NetworkError: Raised when the connection is lost.

@@ -128,29 +128,24 @@ class DepthMonitor:
         """Stop after the current check."""
         self._stopped.set()
 
-    async def run(
-        self, ask: Callable[[], Awaitable[tuple[int, int, int]]], reading: Callable[[], bool] = lambda: True
-    ) -> None:
+    async def run(self, ask: Callable[[], Awaitable[tuple[int, int, int]]]) -> None:
         """Check the depth repeatedly, until `stop` is called.
 
         Args:
             ask: returns the numbers of ready messages, of unsettled messages, and of consumers.
-            reading: returns whether the connection is read. If it is not read, no check is made, because the answer
-                would be late.
         """
         while not self._stopped.is_set():
-            if reading():
-                try:
-                    ready, unsettled, consumers = await ask()
-                    depth = QueueDepth(self._queue, ready, unsettled, self._limits, consumers)
-                except ConfigurationError as error:  # no channel is left for the check
-                    log.warning("the depth of %s is not monitored: %s", self._queue, error)
-                    return
-                except PulsekitError as error:
-                    log.debug("%s", error)
-                else:
-                    self._warn(depth)
-                    call_safely(self._on_depth, depth)
+            try:
+                ready, unsettled, consumers = await ask()
+                depth = QueueDepth(self._queue, ready, unsettled, self._limits, consumers)
+            except ConfigurationError as error:  # no channel is left for the check
+                log.warning("the depth of %s is not monitored: %s", self._queue, error)
+                return
+            except PulsekitError as error:
+                log.debug("%s", error)
+            else:
+                self._warn(depth)
+                call_safely(self._on_depth, depth)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._limits.interval):
                     await self._stopped.wait()

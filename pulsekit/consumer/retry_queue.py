@@ -109,7 +109,7 @@ class RetryQueue:
             await methods.bind_queue(channel, self._queue, self._exchange, "back")
 
         link = await self._connection.link()
-        with link.router.awaiting_answer():
+        async with self._connection.request_link(link) as link:
             await link.ask(declare, f"declare {name}")
 
 

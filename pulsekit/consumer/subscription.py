@@ -41,7 +41,6 @@ import secrets
 import time
 from collections import deque
 from datetime import UTC, datetime
-from math import inf
 from typing import TYPE_CHECKING
 
 from pulsekit._amqp import methods
@@ -58,6 +57,7 @@ from pulsekit.consumer.last_chances import LastChances
 from pulsekit.consumer.preparation import Preparation, prepare
 from pulsekit.consumer.retry_queue import restore, retry_exchange
 from pulsekit.consumer.settling import ChannelSettler
+from pulsekit.consumer.unsettled import FullPrefetch, ack_timeout_words
 from pulsekit.errors import (
     BrokerRefused,
     ConnectionLost,
@@ -73,6 +73,7 @@ from pulsekit.messages import Delivered, Gap, Message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
     from typing import Any
 
     from pulsekit._amqp.connection import Connection
@@ -156,7 +157,6 @@ class Subscription:
         self._on_depth = on_depth
         self._hooks = hooks
         self.callers = 0
-        self._stuck_since = 0.0  # `_received` at the first check that found no free place in the prefetch
         self._retry_exchange = None if queue is None else retry_exchange(queue.name)
         self._preparation: Preparation | None = None
         self._created = False  # whether the next gap says that the queue was created
@@ -189,6 +189,11 @@ class Subscription:
     def subscribed(self) -> bool:
         """Whether the broker delivers messages now."""
         return self._channel is not None and self._was_ready and self.end is None
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the connection is not read, because a consumer of it has reached its limit of bytes."""
+        return self._channel is not None and self._channel.link.router.is_full
 
     @property
     def is_full(self) -> bool:
@@ -272,8 +277,8 @@ class Subscription:
             PulsekitError: Raised when the subscription has ended: the reason.
         """
         channel = self._current_channel("ask for the depth")
-        with channel.link.router.awaiting_answer():
-            ready, unsettled, consumers = await channel.depth()
+        async with self._request_link(channel) as link:
+            ready, unsettled, consumers = await channel.depth(link)
         return QueueDepth(self.queue, ready, unsettled, self._limits, consumers)
 
     async def bind(self, binding: Binding) -> None:
@@ -318,9 +323,17 @@ class Subscription:
             raise
 
     async def _rebind(self, method: Callable[..., Awaitable[None]], binding: Binding, doing: str) -> None:
-        queue, link = self.queue, self._current_channel(doing).link
-        with link.router.awaiting_answer():
+        queue = self.queue
+        async with self._request_link(self._current_channel(doing)) as link:
             await link.ask(lambda channel: method(channel, queue, binding.exchange, binding.pattern), doing)
+
+    def _request_link(self, channel: ConsumeChannel) -> AbstractAsyncContextManager[Link]:
+        if not self._durable and channel.is_overfull:
+            raise NetworkError(
+                f"the answer about {self.queue} would arrive after further messages, but the unsettled messages exceed "
+                "prefetch_bytes twice: settle messages first"
+            )
+        return self._connection.request_link(channel.link, exclusive=not self._durable)
 
     def _current_channel(self, doing: str) -> ConsumeChannel:
         self.check()
@@ -405,7 +418,8 @@ class Subscription:
                     raise reason
                 elif channel.ended_by is not None and channel.ended_by.ack_timeout is not None:
                     self.ack_timeouts += 1
-                    log.warning("%s", self._ack_timeout_words(channel, channel.ended_by.ack_timeout))
+                    seconds = channel.ended_by.ack_timeout
+                    log.warning("%s", ack_timeout_words(self.queue, channel.oldest_unsettled, seconds))
                     pause = _FIRST_PAUSE
                 else:
                     await self._pause(link, pause, reason)
@@ -421,56 +435,20 @@ class Subscription:
             return await channel.closed()
 
         async def depth() -> tuple[int, int, int]:
-            ready, unsettled, consumers = await channel.depth()
-            self._check_prefetch(channel, ready)
+            is_full = channel.link.router.is_full
+            async with self._connection.request_link(channel.link, urgent=False) as link:
+                ready, unsettled, consumers = await channel.depth(link)
+            waits = self.callers > 0 and not self.buffer
+            full_prefetch.check(self.queue, channel, None if is_full else ready, waits=waits, received=self._received)
             return ready, unsettled, consumers
 
-        def reading() -> bool:
-            if not channel.link.router.reading:
-                self._check_prefetch(channel, None)
-                return False
-            return True
-
+        full_prefetch = FullPrefetch()
         monitor = DepthMonitor(self.queue, self._limits, self._on_depth)
-        self._tasks.create_task(monitor.run(depth, reading), name=f"depth of {self.queue}")
+        self._tasks.create_task(monitor.run(depth), name=f"depth of {self.queue}")
         try:
             return await channel.closed()
         finally:
             monitor.stop()
-
-    def _check_prefetch(self, channel: ConsumeChannel, ready: int | None) -> None:
-        """Warn if the caller waits for a message, but unsettled messages fill the prefetch, so that none is delivered.
-
-        Two checks in a row must find that, with no delivery between them.
-
-        Args:
-            channel: the channel of the consumer.
-            ready: how many messages are ready, or None if the connection is not read.
-        """
-        stuck = self.callers > 0 and ready != 0 and channel.is_full and not self.buffer
-        if stuck and self._stuck_since == self._received:
-            log.warning(
-                "the consumer of %s has %d unsettled messages, as many as its %s, so %s: settle each message, or "
-                "increase the limit (Policy.max_local_delay)",
-                self.queue,
-                channel.unsettled,
-                "prefetch" if ready else "prefetch_bytes allows",
-                f"the broker does not deliver the {ready:,} that are ready" if ready else "the connection is not read",
-            )
-            self._stuck_since = inf  # no further warning until a check finds that messages can be delivered
-        elif not stuck or self._stuck_since != inf:
-            self._stuck_since = self._received if stuck else 0.0
-
-    def _ack_timeout_words(self, channel: ConsumeChannel, seconds: float) -> str:
-        """Return a warning with the delivery that was not settled, and what the user can do."""
-        tag = channel.oldest_unsettled
-        delivery = "a delivery" if tag is None else f"delivery {tag}"
-        within = f"within {seconds:,g} s" if seconds else "in time"
-        return (
-            f"the broker closed the channel of {self.queue}: {delivery} was not settled {within}, the broker's "
-            "consumer_timeout; it delivers all unsettled messages again: settle each message sooner, or have "
-            "consumer_timeout increased"
-        )
 
     def _on_unreachable(self) -> None:
         """Note that the queue is on a node that is down, so that messages published meanwhile do not reach it."""
@@ -483,7 +461,8 @@ class Subscription:
             self.queue = queue_name(link.user, f"pulsekit-{secrets.token_hex(8)}")
         self._epoch = link.epoch
         if self._queue is not None and self._preparation is None:
-            self._preparation = await prepare(link, self._queue)
+            async with self._connection.request_link(link, exclusive=not self._durable) as request_link:
+                self._preparation = await prepare(request_link, self._queue)
             self._arguments = {} if self._existing else self._preparation.arguments
             self.last_chances.limit = self._preparation.delivery_limit
             self._created = self._preparation.missing and not self._existing and self._durable

@@ -14,7 +14,7 @@ from support.queues import depth_after_return
 
 import pulsekit
 from pulsekit import HandlerFailed, OnFailure, Policy, Queue, Reject, Retry, Stop, SubscriptionLost, Worker
-from pulsekit.consume import Workers
+from pulsekit.consume import Workers, running
 from pulsekit.queues import delete_queue, queue_depth
 
 if TYPE_CHECKING:
@@ -362,6 +362,29 @@ async def test_a_handler_over_the_shutdown_timeout_is_cancelled_and_its_message_
         await running
     assert cancelled == [0]
     assert sorted(await left(pulse, queue, 1 + (ack == "after"))) == ([0, 1] if ack == "after" else [1])
+
+
+async def test_draining_does_not_ask_for_the_depth_while_a_handler_runs(
+    pulse: pulsekit.Pulse, queue: str, fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy, asked, depth = False, list[bool](), pulsekit.Consumer.depth
+
+    async def watched(consumer: pulsekit.Consumer) -> pulsekit.QueueDepth:
+        asked.append(busy)
+        return await depth(consumer)
+
+    async def handler(_: pulsekit.Message) -> None:
+        nonlocal busy
+        busy = True
+        await asyncio.sleep(0.1)
+        busy = False
+
+    monkeypatch.setattr(pulsekit.Consumer, "depth", watched)
+    monkeypatch.setattr(running, "_LOOK", 0.001)
+    await fill(2)
+    await Workers([Worker(handler, queue=queue)], drain=True, signals=()).run(pulse)
+    assert asked
+    assert not any(asked)
 
 
 @pytest.mark.parametrize("kind", ["classic", "quorum"])

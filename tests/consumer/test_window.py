@@ -76,6 +76,51 @@ async def test_questions_at_the_limit_do_not_raise_it(pulse: pulsekit.Pulse, exc
         assert most <= 2 * LIMIT + READ
 
 
+async def test_requests_at_the_limit_let_no_message_arrive(pulse: pulsekit.Pulse, exchange: str) -> None:
+    queue = f"queue/{pulse.user}/large"
+    depths: list[pulsekit.QueueDepth] = []
+    async with pulse.subscribe(exchange, queue=queue):
+        pass
+    await send(pulse, exchange, 60)
+    limits = pulsekit.Limits(interval=0.01)
+    async with pulse.subscribe(
+        exchange, queue=queue, prefetch_bytes=LIMIT, limits=limits, on_depth=depths.append
+    ) as messages:
+        await full(messages, pulse)
+        arrived, asked = messages.waiting, len(depths)
+        for _ in range(10):
+            assert (await messages.depth()).consumers == 1
+            await messages.bind(f"{exchange}:other")
+            await messages.unbind(f"{exchange}:other")
+            await pulse.check()
+        while len(depths) < asked + 10:
+            await asyncio.sleep(0.01)
+        assert messages.paused
+        assert messages.waiting == arrived
+        assert [number(await anext(messages)) for _ in range(arrived)] == list(range(arrived))
+
+
+async def test_a_request_about_a_private_queue_is_refused_when_others_have_doubled_the_bytes(
+    pulse: pulsekit.Pulse, exchange: str
+) -> None:
+    async with pulse.subscribe(exchange, prefetch_bytes=LIMIT) as messages:
+        await send(pulse, exchange, 200)
+        await full(messages, pulse)
+        with pytest.raises(pulsekit.NetworkError, match="exceed prefetch_bytes twice: settle messages first"):
+            for _ in range(1000):
+                assert (await messages.depth()).queue == messages.queue
+        arrived = messages.waiting
+        assert arrived * SIZE >= 2 * LIMIT
+        with pytest.raises(pulsekit.NetworkError, match="settle messages first"):
+            await messages.bind(f"{exchange}:other")
+        assert messages.waiting == arrived
+        for expected in range(200):
+            message = await anext(messages)
+            assert number(message) == expected
+            await message.ack()
+        assert (await messages.depth()).total == 0
+
+
 async def test_a_message_over_the_limit_is_delivered_alone(pulse: pulsekit.Pulse, exchange: str) -> None:
     async with pulse.subscribe(exchange, prefetch_bytes=LIMIT) as messages:
         await send(pulse, exchange, 4, 3 * LIMIT)

@@ -228,6 +228,8 @@ class Session:
                 async with asyncio.timeout(_LOOK):
                     await stopped.wait()
                     return
+            if messages.paused:  # the messages before the answer would need more memory
+                continue
             behind = 0
             if self._follower.busy or messages.waiting:  # otherwise, all messages are shown
                 with suppress(PulsekitError):  # the connection is lost, which `_on_gap` reports
