@@ -73,6 +73,7 @@ async def serve(
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
+        listener.listen()  # a browser that opens the address at once waits until the server has started
         port = listener.getsockname()[1]
         access = Access(port)
         pages = _Pages(source, reader or Reader(), access)

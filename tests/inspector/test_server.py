@@ -7,11 +7,13 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from support.children import Child
@@ -24,7 +26,7 @@ import pulsekit
 from inspector.visitor import opened
 from pulsekit._amqp import methods
 from pulsekit.bindings.registration import Binding
-from pulsekit.inspector import LiveSource, Reader, RecordedSource
+from pulsekit.inspector import LiveSource, Reader, RecordedSource, serve
 from pulsekit.inspector.ring import Ring
 
 if TYPE_CHECKING:
@@ -316,6 +318,22 @@ async def test_a_page_that_does_not_read_uses_constant_memory(pulse: pulsekit.Pu
             if kind == "rows":
                 assert len(data["rows"]) == 200
                 break
+
+
+async def test_a_browser_can_connect_as_soon_as_the_address_is_printed(tmp_path: Path) -> None:
+    (path := tmp_path / "jobs.ndjson").write_text("")
+    connected: asyncio.Future[socket.socket] = asyncio.get_running_loop().create_future()
+
+    def on_address(address: str) -> None:
+        connected.set_result(socket.create_connection(("127.0.0.1", urlsplit(address).port or 0)))
+
+    async with RecordedSource(path) as source:
+        serving = asyncio.create_task(serve(source, on_address=on_address))
+        await asyncio.wait([serving, connected], return_when=asyncio.FIRST_COMPLETED)
+        with connected.result():
+            pass
+        serving.cancel()
+        await asyncio.wait([serving])
 
 
 async def test_a_recorded_payload_that_is_not_json_is_reported(tmp_path: Path) -> None:
