@@ -18,7 +18,6 @@ import asyncio
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from pulsekit._amqp.closes import Close
 from pulsekit._amqp.error_mapping import map_error
 from pulsekit._amqp.frames import (
     BODY,
@@ -31,6 +30,7 @@ from pulsekit._amqp.frames import (
     OPEN_CHANNEL_OK,
     encode_flow_ok,
 )
+from pulsekit._amqp.reply_codes import Close
 from pulsekit.errors import ConnectionLost, PulsekitError
 
 if TYPE_CHECKING:

@@ -27,13 +27,12 @@ import asyncio
 import contextlib
 import enum
 import logging
-import random
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aio_pika
 from yarl import URL
 
+from pulsekit._amqp.backoff import Backoff
 from pulsekit._amqp.callbacks import call_safely
 from pulsekit._amqp.error_mapping import FOREIGN, map_connect_error
 from pulsekit._amqp.home import Home
@@ -56,7 +55,7 @@ if TYPE_CHECKING:
 
     from pulsekit._amqp.broker import Broker
 
-__all__ = ["Backoff", "Connection", "State"]
+__all__ = ["Connection", "State"]
 
 log = logging.getLogger("pulsekit")
 
@@ -81,33 +80,6 @@ class State(enum.StrEnum):
     BLOCKED = "blocked"
     BACKING_OFF = "backing off"
     CLOSED = "closed"
-
-
-@dataclass(slots=True)
-class Backoff:
-    """Delays between attempts with full jitter, so that the clients of a restarted broker do not reconnect at once.
-
-    Attributes:
-        first: upper limit of the first delay, in seconds.
-        most: upper limit of every delay, in seconds.
-        healthy: seconds after which a connection counts as healthy, and the delays start over.
-    """
-
-    first: float = 0.5
-    most: float = 60.0
-    healthy: float = 30.0
-    _attempt: int = 0
-
-    def next(self) -> float:
-        """Return the seconds to wait before the next attempt."""
-        ceiling = min(self.most, self.first * 2 ** min(self._attempt, 30))
-        self._attempt += 1
-        return random.uniform(0, ceiling)  # noqa: S311 - jitter, not a secret
-
-    def connected_for(self, seconds: float) -> None:
-        """Start over if a connection was open for long enough to be healthy."""
-        if seconds >= self.healthy:
-            self._attempt = 0
 
 
 class Connection:

@@ -13,7 +13,7 @@ import aio_pika.exceptions
 import aiormq.exceptions as amqp
 import pamqp.exceptions
 
-from pulsekit._amqp.closes import Close
+from pulsekit._amqp.reply_codes import Close
 from pulsekit.errors import (
     BrokerRefused,
     ConnectionLost,

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import aiormq
 
-from pulsekit._amqp.closes import Close
 from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._amqp.frames import BLOCKED, CLOSE_CONNECTION, FRAME_MAX, METHOD, UNBLOCKED
+from pulsekit._amqp.heartbeat import LivenessCheck
+from pulsekit._amqp.reply_codes import Close
 from pulsekit._amqp.tasks import run_cancellable
 from pulsekit._amqp.types import short_string
 from pulsekit.errors import BrokerRefused, ConfigurationError, ConnectionLost, PulsekitError, printable
@@ -31,7 +32,6 @@ AnswerT = TypeVar("AnswerT")
 OPERATION_TIMEOUT = 10.0  # seconds for one answer of the broker, such as declare-ok
 CLOSE_TIMEOUT = 3.0  # seconds to wait for the answer to a close request
 _CHANNELS = 65535  # channels open at once if the broker has no limit: a channel number has two bytes
-_CHECKS = 4  # checks for received data in two heartbeat intervals
 _IGNORED: tuple[type[Exception], ...] = (*FOREIGN, PulsekitError)  # errors of requests during a shutdown
 
 
@@ -51,7 +51,6 @@ class Link:
         blocked: the broker's reason while it blocks the connection (connection.blocked), else None.
         channel_max: how many channels may be open at once (connection.tune).
         ended_by: the connection.close of the broker, once it has arrived.
-        alive_at: a recent time, by the clock of the event loop. Data have arrived after it.
         unresponsive: True once a close request timed out. Later close requests are then skipped, until the
             broker answers another request.
     """
@@ -78,9 +77,7 @@ class Link:
         self._aiormq.connection_tune.heartbeat = 0
         self._requests: set[asyncio.Future[None]] = set()  # unanswered requests of the shutdown
         self._number = 0  # of the channel that was opened last
-        self._silent_checks = 0  # consecutive checks that found no received data
-        self.alive_at = self._checked_at = asyncio.get_running_loop().time()
-        self._next_check = asyncio.get_running_loop().call_later(2 * self.heartbeat / _CHECKS, self._check_alive)
+        self._liveness = LivenessCheck(self.router, self.heartbeat)
         self.router.connect(0, self)
         if self.blocked is not None:
             self.router.block()
@@ -103,33 +100,18 @@ class Link:
         """Do nothing: aiormq writes to channel 0."""
 
     def connection_lost(self) -> None:
-        """Do nothing: aiormq reports the loss."""
-
-    def _check_alive(self) -> None:
-        """Close a connection on which no data arrived for two heartbeat intervals (AMQP 0-9-1 §4.2.7).
-
-        The method counts checks, not seconds: if the program blocks its event loop for a minute, data arrive but are
-        not read. If a consumer accepts no more data, the socket is not read. A loss is then found when a heartbeat is
-        sent.
-        """
-        if not self.router.reading:
-            self.router.keep_alive()
-            self.router.received_data = True
-        elif self.router.received_data:
-            self.alive_at = self._checked_at
-        self._checked_at = asyncio.get_running_loop().time()
-        self._silent_checks = 0 if self.router.received_data else self._silent_checks + 1
-        self.router.received_data = False
-        if self._silent_checks >= _CHECKS:
-            log.warning("no data from the broker for %d s: closing the connection", 2 * self.heartbeat)
-            self.router.abort()
-        elif not self.is_lost:
-            self._next_check = asyncio.get_running_loop().call_later(2 * self.heartbeat / _CHECKS, self._check_alive)
+        """Check no more whether data arrive. aiormq reports the loss."""
+        self._liveness.stop()
 
     def _report_blocked(self, reason: str | None) -> None:
         self.blocked = reason
         if self.on_blocked is not None:
             self.on_blocked(reason)
+
+    @property
+    def alive_at(self) -> float:
+        """A recent time, by the clock of the event loop. Data have arrived after it."""
+        return self._liveness.alive_at
 
     @property
     def is_lost(self) -> bool:
@@ -288,4 +270,4 @@ class Link:
             raise
         finally:
             deadline.cancel()
-            self._next_check.cancel()
+            self._liveness.stop()

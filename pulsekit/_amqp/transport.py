@@ -37,7 +37,6 @@ from aiormq.connection import TransportFactory
 from aiormq.exceptions import AMQPConnectionError
 
 from pulsekit._amqp.addresses import connect, resolve
-from pulsekit._amqp.closes import Close
 from pulsekit._amqp.frames import (
     BLOCKED,
     CLOSE_CHANNEL,
@@ -50,6 +49,7 @@ from pulsekit._amqp.frames import (
     describe_frame,
     encode_close_ok,
 )
+from pulsekit._amqp.reply_codes import Close
 from pulsekit._amqp.types import short_string
 from pulsekit.errors import printable
 

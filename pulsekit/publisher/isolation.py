@@ -1,6 +1,6 @@
 """Find the message for which the broker closes a channel.
 
-Plan: channel.close reports that the broker refused a message, but not which one (see `_amqp.closes`). The broker
+Plan: channel.close reports that the broker refused a message, but not which one (see `_amqp.reply_codes`). The broker
 handles messages in order and ignores all messages after the refused message, so the refused message is unanswered. If
 there is only one unanswered message, it is the refused one. Otherwise, the sender sends the unanswered messages again,
 in groups of half their number. It sends a group after the previous group is answered. For the group with the refused

@@ -11,7 +11,7 @@ Plan: a message is accepted, sent and settled.
   starts as a copy of `pending`: each message without a receipt is sent again, in order and with the same message id.
 - If the broker closed the channel because of a message, `isolation` finds the message. It is refused, and the other
   messages are sent again.
-- One timer is set for the earliest deadline of `pending`.
+- `Deadlines` calls `_on_deadline` with the messages that have no answer at their deadline.
 
 Invariants: `_outbox` is a part of `pending`, except for messages that timed out since the last flush. A message gets
 exactly one receipt or error, at its deadline at the latest. Memory does not grow while the broker accepts no messages,
@@ -26,26 +26,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from pulsekit._amqp.closes import Concern
-from pulsekit._amqp.connection import State
 from pulsekit._amqp.frames import FRAME_MAX
+from pulsekit._amqp.reply_codes import Concern
 from pulsekit._amqp.tasks import end_task
 from pulsekit._amqp.types import Outcome
 from pulsekit.errors import BrokerRefused, ConfigurationError, NetworkError, NotOpen, PulsekitError, fresh
 from pulsekit.publisher.channels import ChannelOpener
+from pulsekit.publisher.deadlines import Deadlines, outcome_at_deadline, wait_words
 from pulsekit.publisher.isolation import Isolation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pulsekit._amqp.closes import Close
     from pulsekit._amqp.connection import Connection
     from pulsekit._amqp.link import Link
     from pulsekit._amqp.publishing import PublishChannel
+    from pulsekit._amqp.reply_codes import Close
     from pulsekit.publisher.receipts import Receipt
     from pulsekit.publisher.window import PendingMessage
 
@@ -57,7 +56,6 @@ BATCH = 64  # messages that are written at once, before the iteration of the eve
 _WRITE_BYTES = 1024 * 1024  # bytes of bodies that are written at once; more are written message by message
 _FIRST_PAUSE, _MAX_PAUSE = 1.0, 5.0  # seconds before a channel that failed on an open connection is opened again
 _CLOSED = "the publisher is closed: use it inside the block of its connection"
-_MIN_TIMER = 0.01  # seconds between two checks of deadlines
 
 
 class Sender:
@@ -91,8 +89,7 @@ class Sender:
         self._channels: ChannelOpener[PendingMessage] = ChannelOpener(exchange, on_recreated)
         self._isolation: Isolation[PendingMessage] = Isolation()
         self._outbox: list[PendingMessage] = []
-        self._timer: asyncio.TimerHandle | None = None  # the timer for the earliest deadline
-        self._timer_at = inf
+        self._deadlines = Deadlines(self.pending, self._on_deadline)
         self._flushing = False
         self._closing = False
         self._channel: PublishChannel[PendingMessage] | None = None
@@ -167,8 +164,7 @@ class Sender:
             self._idle.clear()
         self.pending[message] = None
         message.deadline, message.answers = self.time() + message.timeout, self._answers
-        if message.deadline < self._timer_at:
-            self._set_timer(message.deadline)
+        self._deadlines.add(message.deadline)
         if self._channel is not None:  # without a channel, the next one starts with all pending messages
             self._outbox.append(message)
 
@@ -245,45 +241,18 @@ class Sender:
         if not self.pending:
             self._idle.set()
 
-    def _set_timer(self, when: float) -> None:
-        """Set the timer to the earliest deadline."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer, self._timer_at = asyncio.get_running_loop().call_at(when, self._on_deadline), when
-
-    def _on_deadline(self) -> None:
-        self._timer, self._timer_at = None, inf
-        now = asyncio.get_running_loop().time()
-        for message in [message for message in self.pending if message.deadline <= now]:
-            # If the message was sent on a lost connection, it may have arrived.
-            lost = message.sends > 0 and not message.in_flight
+    def _on_deadline(self, due: list[PendingMessage]) -> None:
+        """Settle the messages whose deadline has passed."""
+        for message in due:
             self.silent = self.silent or self._answers == message.answers
-            self._settle(message, Outcome.UNKNOWN if lost else Outcome.TIMEOUT, self._wait_words(message))
+            detail = wait_words(message, self._channel, self._connection.state)
+            self._settle(message, outcome_at_deadline(message), detail)
             if self._isolation.answered(message):
                 self.flush_soon()
         # Free the memory of settled messages, even while the broker accepts or confirms no messages.
         self._outbox = [message for message in self._outbox if not message.settled]
         if self._channel is not None:
             self._channel.forget(lambda message: message.settled)
-        if self.pending:
-            self._set_timer(max(now + _MIN_TIMER, min(message.deadline for message in self.pending)))
-
-    def _wait_words(self, message: PendingMessage) -> str:
-        """Describe whether an unanswered message was sent, and what it waited for."""
-        if self._channel is None:
-            connected = self._connection.state in {State.READY, State.BLOCKED}
-            waited = "no channel on the connection" if connected else "no connection to the broker"
-        elif (reason := self._channel.link.blocked) is not None:
-            waited = f"the broker blocks publishers: {reason}"
-        elif not self._channel.flowing:
-            waited = "the broker accepts no messages on the channel (channel.flow)"
-        elif not self._channel.writable:
-            waited = "the broker does not read from the connection"
-        elif message.in_flight:
-            waited = "the broker sent no confirm"
-        else:
-            waited = "it waited for other messages"
-        return f"{'sent' if message.sends else 'not sent'}; {waited}"
 
     async def _run(self) -> None:
         """Publish on one channel after the other, until the connection fails or the broker refuses the exchange."""
@@ -355,6 +324,4 @@ class Sender:
                 del self.pending[message]
                 message.fail(error)
         self._idle.set()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer, self._timer_at = None, inf
+        self._deadlines.stop()

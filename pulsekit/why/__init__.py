@@ -15,7 +15,8 @@ from pulsekit._lazy import lazy_names
 
 if TYPE_CHECKING:
     from pulsekit.why.evidence import Evidence, OnlineEvidence, Page, SavedEvidence
-    from pulsekit.why.steps import STEPS, Explanation, Step, StepStatus, TaskReason, explain
+    from pulsekit.why.explanation import STEPS, Explanation, Step, StepStatus, TaskReason
+    from pulsekit.why.steps import explain
     from pulsekit.why.target import Target, read_target
 
 __all__ = [
@@ -27,7 +28,8 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "evidence": "Evidence OnlineEvidence Page SavedEvidence",
-        "steps": "Explanation STEPS Step StepStatus TaskReason explain",
+        "explanation": "Explanation STEPS Step StepStatus TaskReason",
+        "steps": "explain",
         "target": "Target read_target",
     },
 )

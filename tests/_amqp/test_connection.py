@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pamqp import commands
 from pamqp.frame import marshal
 from support.proxy import Proxy
@@ -25,8 +23,9 @@ from support.proxy import Proxy
 import pulsekit
 from pulsekit import State
 from pulsekit._amqp.addresses import _alternated
+from pulsekit._amqp.backoff import Backoff
 from pulsekit._amqp.broker import parse_url
-from pulsekit._amqp.connection import CONNECT_TIMEOUT, Backoff, Connection
+from pulsekit._amqp.connection import CONNECT_TIMEOUT, Connection
 from pulsekit._config.settings import Settings
 from pulsekit.diagnosis.checks import Status, run_checks
 from pulsekit.publisher.publisher import PUBLISH_TIMEOUT
@@ -686,23 +685,6 @@ async def test_any_name_of_a_virtual_host_reaches_the_broker(user: PulseUser, na
         with pytest.raises(pulsekit.VirtualHostRefused) as caught:
             await pulse.link()
     assert caught.value.text == f"NOT_ALLOWED - vhost {name} not found"
-
-
-@given(st.integers(0, 40), st.floats(0.001, 1), st.floats(1, 100))
-def test_delays_are_jittered_up_to_their_limit(attempts: int, first: float, most: float) -> None:
-    backoff = Backoff(first=first, most=most)
-    pauses = [backoff.next() for _ in range(attempts)]
-    assert all(0 <= pause <= min(most, first * 2**number) for number, pause in enumerate(pauses))
-
-
-def test_delays_start_over_only_after_a_healthy_time() -> None:
-    backoff = Backoff(first=1, most=1000)
-    for _ in range(9):
-        backoff.next()
-    backoff.connected_for(29.9)
-    assert max(backoff.next() for _ in range(20)) > 1
-    backoff.connected_for(30)
-    assert backoff.next() <= 1
 
 
 def test_the_defaults_are_those_of_the_documentation() -> None:

@@ -20,7 +20,7 @@ from support.rabbitmq.node import PrivateNode
 import pulsekit
 from faults import page
 from faults.stage import Stage, Watch, steady
-from pulsekit._amqp.connection import Backoff
+from pulsekit._amqp.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterator

@@ -15,7 +15,7 @@ import pulsekit
 from faults.account import Account
 from faults.stage import Fault, consume, publish, publish_and_consume, resident
 from pulsekit import Outcome, State
-from pulsekit._amqp.connection import Backoff
+from pulsekit._amqp.backoff import Backoff
 from pulsekit._amqp.publishing import OutgoingMessage
 
 if TYPE_CHECKING:

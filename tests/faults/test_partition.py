@@ -15,7 +15,7 @@ from support.rabbitmq.node import PrivateNode
 import pulsekit
 from faults.account import Account, Totals
 from faults.stage import Stage, publish_and_consume
-from pulsekit._amqp.connection import Backoff
+from pulsekit._amqp.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

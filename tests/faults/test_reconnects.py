@@ -19,7 +19,7 @@ import pulsekit
 from faults.account import Account
 from faults.stage import consume, open_files, publish, resident
 from pulsekit import State
-from pulsekit._amqp.connection import Backoff
+from pulsekit._amqp.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -244,7 +244,7 @@ async def test_publishing_continues_if_single_messages_time_out(
     def forget_one(message: Any, outcome: Outcome, detail: str = "") -> None:
         if message.index == 2 and next(lost, False):
             message.deadline = 0.0  # the time of this message is up, and that of no other
-            publisher._sender._set_timer(0.0)
+            publisher._sender._deadlines.add(0.0)
             return
         answer(message, outcome, detail)
 

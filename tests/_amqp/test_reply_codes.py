@@ -6,7 +6,7 @@ import pamqp.frame
 import pytest
 from pamqp import commands
 
-from pulsekit._amqp.closes import Close, Concern
+from pulsekit._amqp.reply_codes import Close, Concern
 from pulsekit.errors import (
     AccessRefused,
     BrokerRefused,
