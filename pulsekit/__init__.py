@@ -94,7 +94,7 @@ if TYPE_CHECKING:
     from pulsekit.consumer.consumer import Consumer
     from pulsekit.consumer.depth import Limits, QueueDepth
     from pulsekit.consumer.policy import OnFailure, Policy, Reject, Retry, Stop
-    from pulsekit.consumer.queue import Queue
+    from pulsekit.consumer.queue_options import Queue
     from pulsekit.errors import (
         AccessRefused,
         BrokerRefused,
@@ -169,7 +169,7 @@ __getattr__, __dir__ = lazy_names(
         "consumer.consumer": "Consumer",
         "consumer.depth": "Limits QueueDepth",
         "consumer.policy": "OnFailure Policy Reject Retry Stop",
-        "consumer.queue": "Queue",
+        "consumer.queue_options": "Queue",
         "errors": (
             "AccessRefused BrokerRefused ConfigurationError ConnectTimeout ConnectionLost DamagedRecording "
             "DocumentError HandlerFailed InsecureConnection InvalidInput InvalidMessage InvalidName InvalidPattern "

@@ -11,14 +11,14 @@ from pulsekit._amqp import methods
 from pulsekit._amqp.broker import broker_url
 from pulsekit._amqp.callbacks import call_safely, check_callback, check_kind, check_number
 from pulsekit._amqp.connection import CONNECT_TIMEOUT, Connection, State
-from pulsekit._amqp.consuming import PREFETCH_BYTES
+from pulsekit._amqp.prefetch import PREFETCH_BYTES
 from pulsekit._amqp.secret import Secret
-from pulsekit._config.discovery import default_sandbox
+from pulsekit._config.local_sandbox import default_sandbox
 from pulsekit._config.settings import load_settings
 from pulsekit.bindings.names import check_exchange
 from pulsekit.catalogue.layouts import read_binding
 from pulsekit.consumer.consumer import PREFETCH, Consumer
-from pulsekit.consumer.queue import Queue
+from pulsekit.consumer.queue_options import Queue
 from pulsekit.errors import (
     ConfigurationError,
     NetworkError,

@@ -5,24 +5,18 @@ for each. `settle` collects delivery tags, and `_flush` writes them once per ite
 rejections, then one basic.ack with `multiple` for the longest run of acknowledged deliveries from the oldest on, then
 single acks.
 
-The broker limits the window in messages (basic.qos). This module limits it in bytes, since RabbitMQ does not implement
-the prefetch size of AMQP. When the unsettled bodies reach the limit, the router stops reading the socket, and the
-prefetch is reduced. RabbitMQ cannot change the prefetch of a consumer, so a second consumer is started with the smaller
-prefetch, and then the first is cancelled. When the messages are small again, the prefetch grows in the same way. Both
-methods have `nowait`, since their answers would arrive after the deliveries.
+`prefetch` limits how many messages and bytes are unsettled.
 
 Invariants:
 
 - `_unsettled` maps the delivery tags without an answer, in ascending order, to the size of the body. The value is
   `~size`, which is negative, once the tag is in `_acked` and waits for the flush.
-- `_bytes` is the sum of the sizes that are not negative. It exceeds the limit by at most one message and the data of
-  one read of the socket, and by the messages that arrive before an awaited answer. From `_most` on, `is_overfull`
-  prevents further requests.
+- `_bytes` is the sum of the sizes that are not negative.
 - At most half of the prefetch waits for a flush, so that the broker keeps sending.
 - After `stop`, deliveries above the limit are requeued, and the socket is read, since cancel-ok is after them.
 
 Example: deliveries 1 to 4 arrived, 1, 2 and 4 are acknowledged. The flush writes ack(2, multiple) and ack(4); 3
-remains. With a limit of 64 MiB and messages of 10 MB, delivery 7 stops the reading, and the prefetch becomes 7.
+remains.
 """
 
 from __future__ import annotations
@@ -34,10 +28,8 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp import methods
-from pulsekit._amqp.backlog import Backlog
 from pulsekit._amqp.callbacks import call_safely
-from pulsekit._amqp.channel import FrameChannel, IncomingContent
-from pulsekit._amqp.declaring import open_declared, queue_deleted
+from pulsekit._amqp.channel import IncomingContent
 from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._amqp.frames import (
     ACK,
@@ -50,10 +42,11 @@ from pulsekit._amqp.frames import (
     REJECT,
     SETTLE,
     encode_cancel,
-    encode_next_consumer,
     encode_settlement,
     read_content,
 )
+from pulsekit._amqp.prefetch import PREFETCH_BYTES, PrefetchChannel
+from pulsekit._amqp.queue_declaration import open_declared, queue_deleted
 from pulsekit._amqp.types import Delivery, Settlement, short_string
 from pulsekit.errors import ConnectionLost
 
@@ -64,20 +57,18 @@ if TYPE_CHECKING:
     import aiormq.abc
     from pamqp import commands
 
-    from pulsekit._amqp.declaring import QueueDeclaration
     from pulsekit._amqp.link import Link
+    from pulsekit._amqp.queue_declaration import QueueDeclaration
     from pulsekit.errors import PulsekitError
 
-__all__ = ["PREFETCH_BYTES", "ConsumeChannel"]
+__all__ = ["ConsumeChannel"]
 
 log = logging.getLogger("pulsekit")
 
-PREFETCH_BYTES = 64 * 1024 * 1024  # of the bodies of unsettled deliveries
-_LEAST_MORE = 1024 * 1024  # bytes beyond a small limit of bytes that may arrive before answers
 _MAX_ROUTES = 1024  # decoded pairs of exchange and routing key that are cached
 
 
-class ConsumeChannel(FrameChannel):
+class ConsumeChannel(PrefetchChannel):
     """A channel that consumes one queue, see the module."""
 
     def __init__(
@@ -92,30 +83,14 @@ class ConsumeChannel(FrameChannel):
         on_lost: Callable[[], None] | None = None,
         adapts: bool = False,
     ) -> None:
-        super().__init__(link, channel)
-        self._queue = queue
+        super().__init__(link, channel, queue, prefetch, max_bytes, adapts=adapts)
         self._on_delivery = on_delivery
         self._on_lost = on_lost
-        self._tag = ""
-        self._cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._routes: dict[bytes, tuple[str, str]] = {}  # decoded exchange and routing key, by their encoding
-        self._unsettled: dict[int, int] = {}  # see the module
-        self._bytes = 0
-        self._max_bytes = max_bytes
-        self._full = False  # True while the socket is not read because of this channel
-        self._most = 0  # while full: the number of bytes that may be unsettled when a request is sent
-        self._backlog = Backlog()
-        self._loop = asyncio.get_running_loop()
-        self._time = self._loop.time
         self._acked: list[int] = []
         self._rejections: list[bytes] = []
         self._flushing = False
-        self._max_prefetch = self._prefetch = prefetch
-        self._max_unflushed = max(1, prefetch // 2)
-        self._adapts = adapts
-        self._stopping = False
         self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # cancel-ok has arrived
-        self._qos_answers = 0  # the number of basic.qos-ok for this channel, not for aiormq
 
     @classmethod
     async def open(
@@ -275,21 +250,6 @@ class ConsumeChannel(FrameChannel):
         return ready, self.unsettled, consumers
 
     @property
-    def unsettled(self) -> int:
-        """How many deliveries are not settled."""
-        return len(self._unsettled)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the broker delivers no message until one is settled."""
-        return self._full or len(self._unsettled) >= self._prefetch
-
-    @property
-    def is_overfull(self) -> bool:
-        """Whether so many messages arrived before answers that they need as many bytes as the limit again."""
-        return self._full and self._bytes >= self._most
-
-    @property
     def oldest_unsettled(self) -> int | None:
         """The delivery tag of the oldest delivery that is not settled, or None."""
         return next((tag for tag, size in self._unsettled.items() if size >= 0), None)
@@ -324,15 +284,7 @@ class ConsumeChannel(FrameChannel):
                 if unsettled.pop(tag, None) is not None:
                     parts.append(encode_settlement(number, ACK, tag, 0))
         self.link.router.write(b"".join(parts))
-        if self._full and self._bytes < self._max_bytes:
-            self._full = False
-            self.link.router.resume_reading(self)
-
-    @property
-    def backlog_since(self) -> float | None:
-        """The time since which messages may wait in the queue, by the clock of the event loop. None if it is empty."""
-        unsettled = len(self._unsettled)
-        return self._backlog.since(self._time(), unsettled, unsettled if self._full else self._prefetch)
+        self._continue_below_limit()
 
     def is_unsettled(self, delivery_tag: int) -> bool:
         """Whether a delivery can be settled: it is not settled yet, and the connection exists."""
@@ -352,37 +304,8 @@ class ConsumeChannel(FrameChannel):
             if not accepted:
                 self.settle(delivery_tag, Settlement.REQUEUE)
             return accepted
-        if not self._full:
-            self._full = True
-            self._most = self._bytes + max(self._max_bytes, _LEAST_MORE)
-        self.link.router.pause_reading(self)
-        self._backlog.observe(self._time(), len(self._unsettled), len(self._unsettled))
-        # Not more than before: while an answer is awaited, messages are read although they do not fit.
-        self._change_prefetch(min(self._prefetch, max(1, len(self._unsettled))))
+        self._stop_at_limit()
         return True
-
-    def _grow(self, acked: list[int]) -> None:
-        """Double a reduced prefetch if the messages of the window are small enough."""
-        total = self._bytes + sum(~self._unsettled[tag] for tag in acked)
-        if 4 * self._prefetch * total <= self._max_bytes * len(self._unsettled):
-            self._change_prefetch(min(self._max_prefetch, 2 * self._prefetch))
-
-    def _change_prefetch(self, prefetch: int) -> None:
-        """Replace the consumer by one with another prefetch, unless the difference is small."""
-        if not self._adapts or self._stopping or not self._tag or self._cancelled.done():
-            return
-        if self._prefetch // 2 < prefetch < min(2 * self._prefetch, self._max_prefetch):
-            return
-        if prefetch == self._prefetch:
-            return
-        former, self._tag = self._tag, methods.consumer_tag()
-        self._prefetch, self._max_unflushed = prefetch, max(1, prefetch // 2)
-        self._channel.consumers[self._tag] = self._channel.consumers.pop(former)
-        self._qos_answers += 1
-        log.debug("the prefetch of %s is %d", self._queue, prefetch)
-        self.link.router.write(
-            encode_next_consumer(self._channel.number, self._queue, prefetch, former=former, tag=self._tag)
-        )
 
     def resumed(self) -> None:
         """Do nothing: settlements are never delayed."""

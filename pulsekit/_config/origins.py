@@ -9,9 +9,9 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.broker import parse_url
-from pulsekit._config.discovery import default_sandbox
 from pulsekit._config.file_schema import PROJECT_FILE, USER_FILE, login_keys, project_keys
-from pulsekit._config.files import project_file
+from pulsekit._config.local_sandbox import default_sandbox
+from pulsekit._config.project_file import project_file
 from pulsekit._config.settings import (
     LOGIN_VARIABLES,
     PULSE_URL,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from pulsekit._amqp.broker import Broker
-    from pulsekit._config.files import ConfigurationFile
+    from pulsekit._config.reading import ConfigurationFile
     from pulsekit._config.settings import Settings
 
 __all__ = ["Origin", "find_origins"]

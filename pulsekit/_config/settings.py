@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.secret import Secret
 from pulsekit._config.file_schema import USER_FILE
-from pulsekit._config.files import find_project_file, project_file, read_file
+from pulsekit._config.project_file import find_project_file, project_file
+from pulsekit._config.reading import read_file
 from pulsekit.bindings.names import joined_name
 from pulsekit.errors import ConfigurationError, place_text
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pulsekit._amqp.broker import Broker
-    from pulsekit._config.files import ConfigurationFile
+    from pulsekit._config.reading import ConfigurationFile
     from pulsekit._config.target import Target
     from pulsekit._config.targets import TargetSettings
     from pulsekit.bindings.registration import Binding, Registration

@@ -193,7 +193,7 @@ def _root(
     if config is not None:
         from pathlib import Path
 
-        from pulsekit._config.files import project_file
+        from pulsekit._config.project_file import project_file
         from pulsekit.cli.options import refuse_empty
 
         refuse_empty(ctx, next(param for param in ctx.command.params if param.name == "config"), config)

@@ -73,7 +73,7 @@ def locate(settings: Settings, url: str | None, *, insecure: bool) -> Broker:
 
     if url is not None and ":" in url.partition("://")[2].rpartition("@")[0] and not parse_url(url).loopback:
         raise ConfigurationError("all users of this machine can read a password in --url: set PULSE_PASSWORD instead")
-    from pulsekit._config.discovery import default_sandbox
+    from pulsekit._config.local_sandbox import default_sandbox
 
     sandbox = default_sandbox(settings) if url is None else None
     broker = sandbox or settings.broker(url, insecure=insecure)

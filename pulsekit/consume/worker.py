@@ -11,7 +11,7 @@ from pulsekit.bindings.registration import Binding
 from pulsekit.catalogue.layouts import read_binding
 from pulsekit.consumer.handler import accepts, check_handler
 from pulsekit.consumer.policy import OnFailure, Policy
-from pulsekit.consumer.queue import Queue
+from pulsekit.consumer.queue_options import Queue
 from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:

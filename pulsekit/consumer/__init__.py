@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pulsekit.consumer.consumer import Consumer
     from pulsekit.consumer.depth import Limits, QueueDepth
     from pulsekit.consumer.policy import OnFailure, Policy, Reject, Retry, Stop
-    from pulsekit.consumer.queue import Queue
+    from pulsekit.consumer.queue_options import Queue
 
 __all__ = ["Consumer", "Limits", "OnFailure", "Policy", "Queue", "QueueDepth", "Reject", "Retry", "Stop"]
 
@@ -20,6 +20,6 @@ __getattr__, __dir__ = lazy_names(
         "consumer": "Consumer",
         "depth": "Limits QueueDepth",
         "policy": "OnFailure Policy Reject Retry Stop",
-        "queue": "Queue",
+        "queue_options": "Queue",
     },
 )

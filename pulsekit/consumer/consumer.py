@@ -10,13 +10,13 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.callbacks import check_callback, check_kind
-from pulsekit._amqp.consuming import PREFETCH_BYTES
+from pulsekit._amqp.prefetch import PREFETCH_BYTES
 from pulsekit.bindings.names import owner
 from pulsekit.catalogue.layouts import read_binding
 from pulsekit.consumer.depth import Limits
 from pulsekit.consumer.handler import HandlerCalls, check_handler
 from pulsekit.consumer.policy import Policy
-from pulsekit.consumer.queue import Queue
+from pulsekit.consumer.queue_options import Queue
 from pulsekit.consumer.retry_queue import RetryQueue
 from pulsekit.consumer.signals import FirstSignal
 from pulsekit.consumer.subscription import Subscription

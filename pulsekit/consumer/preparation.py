@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import aiormq
 
     from pulsekit._amqp.link import Link
-    from pulsekit.consumer.queue import Queue
+    from pulsekit.consumer.queue_options import Queue
 
 __all__ = ["Preparation", "prepare"]
 

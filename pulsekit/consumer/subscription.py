@@ -22,8 +22,7 @@ Invariants:
 - If the node of a classic queue is down meanwhile, the gap is lossy (`_on_unreachable`). RabbitMQ 3 reports this
   with 404; RabbitMQ 4 does not answer.
 - A queue with `x-expires` may expire while no connection is open. It is created again, and the gap is lossy.
-- If the queue was lost, the gap begins with the oldest message that may have waited in it (`_oldest_missing`).
-- A gap is reported before the first message after it is in the buffer.
+- A gap is declared before the first message after it is in the buffer, see `gaps`.
 - `end` is set once. Iteration raises it when the buffer is empty.
 
 Example: a durable queue; messages 1 to 3 are buffered and 1 is acknowledged. The connection is lost at 12:00:00 and the
@@ -40,7 +39,6 @@ import logging
 import secrets
 import time
 from collections import deque
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pulsekit._amqp import methods
@@ -48,11 +46,12 @@ from pulsekit._amqp.broker import HEARTBEAT
 from pulsekit._amqp.callbacks import call_safely
 from pulsekit._amqp.connection import CONNECT_TIMEOUT
 from pulsekit._amqp.consuming import ConsumeChannel
-from pulsekit._amqp.declaring import QueueDeclaration, delete_queue_quietly, queue_deleted
+from pulsekit._amqp.queue_declaration import QueueDeclaration, delete_queue_quietly, queue_deleted
 from pulsekit._amqp.tasks import end_task
 from pulsekit.bindings.names import queue_name
 from pulsekit.bindings.registration import Binding
 from pulsekit.consumer.depth import DepthMonitor, Limits, QueueDepth
+from pulsekit.consumer.gaps import GapTracker
 from pulsekit.consumer.last_chances import LastChances
 from pulsekit.consumer.preparation import Preparation, prepare
 from pulsekit.consumer.retry_queue import restore, retry_exchange
@@ -79,7 +78,7 @@ if TYPE_CHECKING:
     from pulsekit._amqp.connection import Connection
     from pulsekit._amqp.link import Link
     from pulsekit._amqp.types import Delivery, Settlement
-    from pulsekit.consumer.queue import Queue
+    from pulsekit.consumer.queue_options import Queue
     from pulsekit.instrumentation.hooks import Hooks
     from pulsekit.messages import MessageCheck
     from pulsekit.records.attribution import MatchedBindings
@@ -89,7 +88,6 @@ __all__ = ["Subscription"]
 
 log = logging.getLogger("pulsekit")
 
-_TRANSIT = 1.0  # seconds from the publisher to this process, without the time in the queue
 _FIRST_PAUSE, _MAX_PAUSE = 0.5, 5.0  # seconds between two attempts to subscribe on the same connection
 
 
@@ -98,7 +96,6 @@ class Subscription:
 
     Attributes:
         queue: the name of the queue, which changes with each epoch if the queue is exclusive.
-        gaps: how many times the consumer was interrupted.
         stale: how many messages were settled after their channel had closed.
         problem: the error of the last attempt to subscribe, while another attempt follows; else None.
         ack_timeouts: how many times the broker closed the channel because a message was not settled in time.
@@ -127,7 +124,6 @@ class Subscription:
         hooks: Hooks | None,
     ) -> None:
         self.queue = queue.name if queue is not None else ""
-        self.gaps = 0
         self.stale = 0
         self.problem: PulsekitError | None = None
         self.ack_timeouts = 0
@@ -150,7 +146,6 @@ class Subscription:
         self._adapts = not self._existing and self._arguments.get("x-queue-type") != "stream"
         self._schema = schema
         self._wait = wait
-        self._on_gap = on_gap
         self._on_refused = on_refused
         self._refused: frozenset[tuple[str, str]] = frozenset()
         self._limits = limits or Limits()
@@ -159,21 +154,20 @@ class Subscription:
         self.callers = 0
         self._retry_exchange = None if queue is None else retry_exchange(queue.name)
         self._preparation: Preparation | None = None
-        self._created = False  # whether the next gap says that the queue was created
         self._passive = self._existing  # whether the queue must exist: it existed before, or is not ours to create
         self._epoch = 0
         self._lock_deadline = 0.0  # until when a lock of the queue may be that of a process that has just ended
-        self._lossy = False  # whether messages were lost in the current gap
-        self._lost_at: datetime | None = None
-        self._missing_from: datetime | None = None  # if messages were lost, no older message is missing
-        self._received = 0.0  # when the last message arrived or the consumer was started, in seconds since 1970
-        self._lost_epoch = 0  # of the last channel
+        self._gaps = GapTracker(on_gap, hooks, durable=self._durable, private=queue is None)
         self._idle_link: Link | None = None  # on which an exclusive queue exists while it has no channel
         self._channel: ConsumeChannel | None = None
-        self._dropped: float | None = None  # when the oldest message arrived that was dropped from the buffer
         self._settler: ChannelSettler  # of that channel
         self._ready: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def gaps(self) -> int:
+        """How many times the consumer was interrupted."""
+        return self._gaps.count
 
     @property
     def private(self) -> bool:
@@ -383,7 +377,7 @@ class Subscription:
                 except SubscriptionLost:
                     if not self._may_expire:
                         raise
-                    self._passive, self._lossy, self._created = False, True, True
+                    self._passive, self._gaps.lossy, self._gaps.created = False, True, True
                     continue
                 except NetworkError as error:
                     if isinstance(error, Unreachable):
@@ -395,23 +389,22 @@ class Subscription:
                     continue
                 self._passive = self._durable
                 self.problem = None
-                self._report_gap()
+                self._gaps.declare(self.queue, self._epoch)
                 if not self._ready.done():
                     self._ready.set_result(None)
                 since = time_now()
                 reason = await self._serve(channel)
-                self._lost_at, self._lost_epoch = datetime.now(UTC), link.epoch
-                self._missing_from = self._oldest_missing(channel)
+                self._gaps.begin(channel, link.epoch)
                 self._leave_channel()
                 if self.last_chances.returned(self.queue):
-                    self._lossy = True
+                    self._gaps.lossy = True
                 self._idle_link = None if self._durable else link
                 if time_now() - since >= _MAX_PAUSE:
                     pause = _FIRST_PAUSE
                 if isinstance(reason, SubscriptionLost) and self._durable:
                     # The queue was deleted, or its node of the cluster is down: the next declaration shows which.
                     log.warning("the broker cancelled the consumer of %s", self.queue)
-                    self._lossy = True
+                    self._gaps.lossy = True
                     await channel.close()
                 elif isinstance(reason, BrokerRefused):
                     await channel.close()
@@ -439,7 +432,9 @@ class Subscription:
             async with self._connection.request_link(channel.link, urgent=False) as link:
                 ready, unsettled, consumers = await channel.depth(link)
             waits = self.callers > 0 and not self.buffer
-            full_prefetch.check(self.queue, channel, None if is_full else ready, waits=waits, received=self._received)
+            full_prefetch.check(
+                self.queue, channel, None if is_full else ready, waits=waits, received=self._gaps.received
+            )
             return ready, unsettled, consumers
 
         full_prefetch = FullPrefetch()
@@ -452,7 +447,8 @@ class Subscription:
 
     def _on_unreachable(self) -> None:
         """Note that the queue is on a node that is down, so that messages published meanwhile do not reach it."""
-        self._lossy = self._lossy or (self._lost_at is not None and not self.replicated)
+        if self._gaps.interrupted and not self.replicated:
+            self._gaps.lossy = True
 
     async def _subscribe(self, link: Link) -> ConsumeChannel:
         if self._queue is not None:
@@ -465,7 +461,7 @@ class Subscription:
                 self._preparation = await prepare(request_link, self._queue)
             self._arguments = {} if self._existing else self._preparation.arguments
             self.last_chances.limit = self._preparation.delivery_limit
-            self._created = self._preparation.missing and not self._existing and self._durable
+            self._gaps.created = self._preparation.missing and not self._existing and self._durable
         try:
             channel = await self._open_channel(link)
             # The broker has requeued what this queue delivered before, and delivers it again.
@@ -474,7 +470,7 @@ class Subscription:
                     self.buffer.pop()
             self._channel = channel  # deliveries may be settled before consume-ok is read
             self._settler = ChannelSettler(self, channel)
-            self._received = time.time()
+            self._gaps.received = time.time()
             try:
                 await channel.consume()
             except NotFound as error:  # a quorum queue that is being deleted can still be declared passively
@@ -555,48 +551,11 @@ class Subscription:
             self._matched = self._bindings, MatchedBindings(Binding(*one) for one in self._bindings)
         return self._matched[1].bindings(message)
 
-    def _report_gap(self) -> None:
-        end, created = datetime.now(UTC), self._created
-        if self._lost_at is None:
-            if created:
-                self._created = False
-                self._call_on_gap(Gap(end, end, self._epoch, lossy=True, created=True))
-            return
-        kept = self._durable or self._lost_epoch == self._epoch  # the queue, with its messages
-        lossy = self._lossy or not kept
-        start = self._missing_from if lossy and self._missing_from else self._lost_at
-        gap = Gap(min(start, end), end, self._epoch, lossy=lossy, created=created)  # the clock may be set back
-        self._lost_at, self._missing_from, self._lossy, self._created = None, None, False, False
-        self.gaps += 1
-        level = logging.WARNING if self._on_gap is None else logging.DEBUG
-        words = "no consumer was connected to %s; messages from %s to %s may be missing or late"
-        log.log(level, words, self.queue, gap.start, gap.end)
-        self._call_on_gap(gap)
-
-    def _call_on_gap(self, gap: Gap) -> None:
-        call_safely(self._on_gap, gap)
-        if self._hooks is not None:
-            self._hooks.gap(gap, self.queue, private=self.private)
-
-    def _oldest_missing(self, channel: ConsumeChannel) -> datetime:
-        """Return a time before which no message is missing, if the queue was lost with the connection.
-
-        Every message was delivered until the broker began to keep messages back, or else until the last data arrived.
-        For a durable queue, the messages in the buffer were dropped, and are missing too.
-        """
-        loop_time, now = asyncio.get_running_loop().time(), time.time()
-        oldest = max(self._received, now - (loop_time - channel.link.alive_at))
-        if (since := channel.backlog_since) is not None:
-            oldest = min(oldest, now - (loop_time - since))
-        if self._dropped is not None:
-            oldest = min(oldest, self._dropped)
-            self._dropped = None
-        return datetime.fromtimestamp(oldest - _TRANSIT, UTC)
-
     def _on_delivery(self, delivery: Delivery) -> None:
-        self._received = now = time.time()
-        if self._lost_at is not None or self._created:  # the first message arrives with consume-ok
-            self._report_gap()
+        gaps = self._gaps
+        gaps.received = now = time.time()
+        if gaps.interrupted or gaps.created:  # the first message arrives with consume-ok
+            gaps.declare(self.queue, self._epoch)
         message = Delivered(delivery, self._epoch, now, self._settler, self._schema)
         if self._retry_exchange is not None and delivery.exchange == self._retry_exchange:
             restore(message)
@@ -614,7 +573,7 @@ class Subscription:
         # queue are only in the buffer, before these.
         with contextlib.suppress(IndexError):  # no more messages; the caller's thread may take some meanwhile
             while self.buffer[-1].epoch == self._epoch:
-                self._dropped = self.buffer.pop().received.timestamp()
+                self._gaps.dropped = self.buffer.pop().received.timestamp()
 
     def _finish(self, error: PulsekitError) -> None:
         if self.end is None:

@@ -340,7 +340,7 @@ async def test_a_gap_during_which_the_clock_is_set_back_does_not_end_before_it_b
         def now(cls, tz: tzinfo | None = None) -> Self:
             return super().now(tz) - timedelta(hours=next(hours))
 
-    monkeypatch.setattr("pulsekit.consumer.subscription.datetime", SetBack)
+    monkeypatch.setattr("pulsekit.consumer.gaps.datetime", SetBack)
     gaps: asyncio.Queue[pulsekit.Gap] = asyncio.Queue()
     async with (
         Proxy(user.url) as proxy,

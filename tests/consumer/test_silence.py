@@ -36,7 +36,7 @@ class Silence:
             return found
 
         monkeypatch.setattr(Link, "answers", observed)
-        monkeypatch.setattr("pulsekit._amqp.declaring._SILENCE", 0.01)
+        monkeypatch.setattr("pulsekit._amqp.queue_declaration._SILENCE", 0.01)
 
     def declare(self, declare: Callable[[Awaitable[Any]], Awaitable[Any]]) -> None:
         """Replace the declaration of a queue by a function that gets it, and returns its result."""
@@ -45,7 +45,7 @@ class Silence:
             return declare(methods.declare_queue(channel, name, **options))
 
         changed = SimpleNamespace(**{**vars(methods), "declare_queue": replaced})
-        self._monkeypatch.setattr("pulsekit._amqp.declaring.methods", changed)
+        self._monkeypatch.setattr("pulsekit._amqp.queue_declaration.methods", changed)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pulsekit.consume.worker import Worker
     from pulsekit.consume.workers import Workers
     from pulsekit.consumer.policy import Policy
-    from pulsekit.consumer.queue import Queue
+    from pulsekit.consumer.queue_options import Queue
     from pulsekit.messages import Message
     from pulsekit.pulse import Pulse
 
@@ -283,7 +283,7 @@ def _queue(
     name: str | None, queue_type: QueueType | None, dead_letter: str | None, user: str, *, existing: bool
 ) -> Queue | None:
     from pulsekit.bindings.names import check_exchange, check_queue, queue_name
-    from pulsekit.consumer.queue import Queue
+    from pulsekit.consumer.queue_options import Queue
 
     if name is None:
         if existing or queue_type is not None or dead_letter is not None:

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
-from pulsekit._config.discovery import login_at
+from pulsekit._config.local_sandbox import login_at
 from pulsekit.cli.connection import run
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.output.output import Cell, Format, Output

@@ -281,8 +281,8 @@ def _show(shown: Output, bug: Bug) -> None:
 
 
 def _store(registrations: Mapping[Target, Registration], settings: Settings) -> None:
-    from pulsekit._config.files import find_project_file, project_file
-    from pulsekit._config.project_file import store
+    from pulsekit._config.project_file import find_project_file, project_file
+    from pulsekit._config.registration_writer import store
     from pulsekit.cli.output.files import write_whole
 
     path = project_file.get() or find_project_file(Path())

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pulsekit._config.discovery import SANDBOX_PORT, login_at
+from pulsekit._config.local_sandbox import SANDBOX_PORT, login_at
 from pulsekit._documents.suggestions import counted
 from pulsekit.bindings.names import check_exchange, check_user
 from pulsekit.cli.connection import run

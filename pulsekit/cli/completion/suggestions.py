@@ -152,7 +152,7 @@ def _options(command: Any, context: Any, typed: str) -> Iterable[_Suggestion]:
 
 
 def _settings(config: str | None) -> Settings:
-    from pulsekit._config.files import project_file
+    from pulsekit._config.project_file import project_file
     from pulsekit._config.settings import Settings, load_settings
     from pulsekit.errors import PulsekitError
 

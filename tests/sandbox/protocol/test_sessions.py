@@ -6,7 +6,7 @@ from pamqp.commands import Basic, Channel, Confirm, Connection, Queue
 from support.raw_client import CAPABILITIES, content
 from support.sandbox_in_memory import Client, World
 
-from pulsekit._config.discovery import SANDBOX_PLATFORM
+from pulsekit._config.local_sandbox import SANDBOX_PLATFORM
 from pulsekit.sandbox.model.users import Users
 from pulsekit.sandbox.releases import RELEASES
 

@@ -241,7 +241,7 @@ def _store(
 ) -> Store | None:
     from pulsekit.bindings.names import check_queue, queue_name
     from pulsekit.cli.commands.tail.session import Store
-    from pulsekit.consumer.queue import MAX_EXPIRES
+    from pulsekit.consumer.queue_options import MAX_EXPIRES
 
     if queue is None:
         return None

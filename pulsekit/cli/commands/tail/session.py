@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pulsekit.cli.output.screens import Screen
     from pulsekit.consumer.consumer import Consumer
     from pulsekit.consumer.depth import QueueDepth
-    from pulsekit.consumer.queue import Queue
+    from pulsekit.consumer.queue_options import Queue
     from pulsekit.errors import BrokerRefused
     from pulsekit.messages import Gap
     from pulsekit.pulse import Pulse
@@ -60,7 +60,7 @@ class Store:
 
     def declaration(self) -> Queue:
         """Return the queue as tail declares it."""
-        from pulsekit.consumer.queue import Queue
+        from pulsekit.consumer.queue_options import Queue
 
         return Queue(self.queue, type=self.type, expires=self.keep, arguments=_MARK)
 

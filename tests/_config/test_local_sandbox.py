@@ -9,8 +9,8 @@ import pytest
 
 import pulsekit
 import pulsekit.sync
-from pulsekit._config import discovery
-from pulsekit._config.discovery import find_sandbox
+from pulsekit._config import local_sandbox
+from pulsekit._config.local_sandbox import find_sandbox
 from pulsekit._config.settings import load_settings
 from pulsekit.cli.connection import locate
 from pulsekit.sandbox import Sandbox
@@ -33,7 +33,7 @@ async def test_commands_log_in_as_the_default_user_of_the_sandbox(
 ) -> None:
     async with Sandbox(default_user="ci") as sandbox:
         found = await asyncio.to_thread(find_sandbox, port=sandbox.port)
-        monkeypatch.setattr(discovery, "find_sandbox", lambda: found)
+        monkeypatch.setattr(local_sandbox, "find_sandbox", lambda: found)
         broker = locate(load_settings(), None, insecure=False)
         assert broker.user == "ci"
         async with pulsekit.Pulse(broker) as pulse:
@@ -48,7 +48,7 @@ async def test_the_library_uses_a_running_sandbox_as_commands_do(
 ) -> None:
     async with Sandbox() as sandbox:
         found = await asyncio.to_thread(find_sandbox, port=sandbox.port)
-        monkeypatch.setattr(discovery, "find_sandbox", lambda: found)
+        monkeypatch.setattr(local_sandbox, "find_sandbox", lambda: found)
         for value in (None, ""):  # a variable that is empty is not set
             if value is not None:
                 monkeypatch.setenv("PULSE_URL", value)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pulsekit._config.files import project_file
+from pulsekit._config.project_file import project_file
 from pulsekit._config.settings import Settings, load_settings
 from pulsekit.errors import ConfigurationError, InvalidInput, InvalidRegistration
 

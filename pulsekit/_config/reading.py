@@ -1,20 +1,13 @@
-"""The two configuration files: find them, and read them with the position of each value.
-
-The project's file is found in the current folder or in a parent. It cannot set a login or a host, so a file in a parent
-cannot collect a password. If the file in a parent belongs to another user, it is not read, because that user could
-choose the exchange to publish to.
-"""
+"""Read a configuration file, with the position of each value."""
 
 from __future__ import annotations
 
-import os
 import stat
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.secret import Secret
-from pulsekit._config.file_schema import PROJECT_FILE, find_problem, login_keys
+from pulsekit._config.file_schema import find_problem, login_keys
 from pulsekit._documents.values import pointer_token
 from pulsekit.errors import ConfigurationError, DocumentError, place_text
 
@@ -24,13 +17,9 @@ if TYPE_CHECKING:
 
     from pulsekit._documents.document import Document
 
-__all__ = ["ConfigurationFile", "find_project_file", "project_file", "read_file"]
+__all__ = ["ConfigurationFile", "read_file"]
 
 _MAX_FILE = 1024 * 1024  # bytes of a configuration file
-_REPOSITORY = (".git", ".hg", ".jj")  # entries in the root of a repository
-
-# The project's file of --config, or None to search for it.
-project_file: ContextVar[Path | None] = ContextVar("project_file", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,36 +52,6 @@ class ConfigurationFile:
     def beside(self, name: str) -> str:
         """Return the path of a file whose name is relative to the folder of this file."""
         return str(self.path.parent / name)
-
-
-def find_project_file(folder: Path) -> Path:
-    """Return the path of `pulsekit.yml` in a folder or its nearest parent, up to the root of the repository.
-
-    If there is none, return the path in the folder itself.
-    """
-    here = folder / PROJECT_FILE
-    if os.path.lexists(here):
-        return here
-    try:
-        resolved = folder.resolve()
-    except FileNotFoundError:  # the current folder was deleted
-        return here
-    for parent in (resolved, *resolved.parents):
-        path = parent / PROJECT_FILE
-        if parent != resolved and _is_ours(path):
-            return path
-        if any(os.path.lexists(parent / name) for name in _REPOSITORY):
-            break
-    return here
-
-
-def _is_ours(path: Path) -> bool:
-    """Return whether a file exists and belongs to this user or to root."""
-    try:
-        owner = path.stat().st_uid
-    except OSError:
-        return False
-    return not hasattr(os, "geteuid") or owner in {os.geteuid(), 0}
 
 
 def read_file(path: Path, *, user: bool = False) -> ConfigurationFile:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsekit._config.project_file import store
+from pulsekit._config.registration_writer import store
 from pulsekit._config.settings import load_settings
 from pulsekit._config.target import Target
 from pulsekit.bindings.registration import Binding, Registration, Rule
