@@ -26,28 +26,31 @@ class Deadlines:
     Args:
         pending: the messages without an outcome, in any order of their deadlines.
         on_due: called with the messages whose deadline has passed. It removes them from `pending`.
+
+    Attributes:
+        earliest: the time for which the timer is set, on the clock of the event loop. Infinite without a timer.
     """
 
     def __init__(self, pending: Iterable[PendingMessage], on_due: Callable[[list[PendingMessage]], None]) -> None:
         self._pending = pending
         self._on_due = on_due
         self._timer: asyncio.TimerHandle | None = None
-        self._at = inf
+        self.earliest = inf
 
     def add(self, deadline: float) -> None:
-        """Note the deadline of a new message, on the clock of the event loop."""
-        if deadline < self._at:
+        """Set the timer to the deadline of a new message, unless it is set to an earlier time."""
+        if deadline < self.earliest:
             self.stop()
-            self._timer, self._at = asyncio.get_running_loop().call_at(deadline, self._check), deadline
+            self._timer, self.earliest = asyncio.get_running_loop().call_at(deadline, self._check), deadline
 
     def stop(self) -> None:
         """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer, self._at = None, inf
+            self._timer, self.earliest = None, inf
 
     def _check(self) -> None:
-        self._timer, self._at = None, inf
+        self._timer, self.earliest = None, inf
         now = asyncio.get_running_loop().time()
         self._on_due([message for message in self._pending if message.deadline <= now])
         if (earliest := min((message.deadline for message in self._pending), default=inf)) < inf:

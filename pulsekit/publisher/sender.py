@@ -164,7 +164,8 @@ class Sender:
             self._idle.clear()
         self.pending[message] = None
         message.deadline, message.answers = self.time() + message.timeout, self._answers
-        self._deadlines.add(message.deadline)
+        if message.deadline < self._deadlines.earliest:
+            self._deadlines.add(message.deadline)
         if self._channel is not None:  # without a channel, the next one starts with all pending messages
             self._outbox.append(message)
 
