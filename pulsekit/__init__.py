@@ -86,13 +86,14 @@ if TYPE_CHECKING:
     from pulsekit import schemas as schemas
     from pulsekit import treeherder as treeherder
     from pulsekit._amqp.connection import State
-    from pulsekit._amqp.types import Outcome, Properties
+    from pulsekit._amqp.outcome import Outcome
+    from pulsekit._amqp.types import Properties
     from pulsekit.bindings.matching import Explanation, explain_match, topic_matches
     from pulsekit.bindings.registration import Binding, BindingDiff, Registration, Rule, diff, read_registrations
     from pulsekit.bindings.table import BindingTable
     from pulsekit.consume.worker import Worker
     from pulsekit.consumer.consumer import Consumer
-    from pulsekit.consumer.depth import Limits, QueueDepth
+    from pulsekit.consumer.guardian_limits import Limits, QueueDepth
     from pulsekit.consumer.policy import OnFailure, Policy, Reject, Retry, Stop
     from pulsekit.consumer.queue_options import Queue
     from pulsekit.errors import (
@@ -161,13 +162,14 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "_amqp.connection": "State",
-        "_amqp.types": "Outcome Properties",
+        "_amqp.outcome": "Outcome",
+        "_amqp.types": "Properties",
         "bindings.matching": "Explanation explain_match topic_matches",
         "bindings.registration": "Binding BindingDiff Registration Rule diff read_registrations",
         "bindings.table": "BindingTable",
         "consume.worker": "Worker",
         "consumer.consumer": "Consumer",
-        "consumer.depth": "Limits QueueDepth",
+        "consumer.guardian_limits": "Limits QueueDepth",
         "consumer.policy": "OnFailure Policy Reject Retry Stop",
         "consumer.queue_options": "Queue",
         "errors": (

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pulsekit._amqp.broker import Broker
     from pulsekit._amqp.link import Link
     from pulsekit.bindings.registration import Binding
-    from pulsekit.consumer.depth import Limits, QueueDepth
+    from pulsekit.consumer.guardian_limits import Limits, QueueDepth
     from pulsekit.errors import BrokerRefused
     from pulsekit.instrumentation.hooks import Hooks
     from pulsekit.instrumentation.protocol import Instrumentation

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pulsekit import errors
-from pulsekit._amqp.types import Outcome
+from pulsekit._amqp.outcome import Outcome
 from pulsekit.errors import PulsekitError, fresh
 from pulsekit.publisher.planning import RefusedJob
 from pulsekit.publisher.receipts import PublishError, Receipt

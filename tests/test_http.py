@@ -1,4 +1,4 @@
-"""Pages of web sites: the deadline, the limit, and what is not followed. `tests/queues/test_guardian.py` has more."""
+"""Pages of web sites: the deadline, the limit, and what is not followed. See also `queues/test_guardian_site.py`."""
 
 from __future__ import annotations
 

@@ -20,8 +20,9 @@ from pulsekit._amqp import methods
 from pulsekit._amqp.channel import FrameChannel, IncomingContent
 from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._amqp.frames import ACK, NACK, RETURN, SETTLE, encode_id
+from pulsekit._amqp.outcome import Outcome
 from pulsekit._amqp.properties import read_properties
-from pulsekit._amqp.types import Outcome, short_string
+from pulsekit._amqp.types import short_string
 from pulsekit.errors import printable
 
 if TYPE_CHECKING:

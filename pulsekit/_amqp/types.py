@@ -1,4 +1,4 @@
-"""Types that the modules of the client share: properties, outcomes, settlements, deliveries, short strings."""
+"""Types that the modules of the client share: properties, settlements, deliveries, short strings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 __all__ = [
     "PROTOCOL_HEADER",
     "Delivery",
-    "Outcome",
     "Properties",
     "Settlement",
     "encode_short_string",
@@ -24,32 +23,6 @@ __all__ = [
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"  # the first bytes of a client (AMQP 0-9-1 §4.2.2)
 
 _MAX_SHORT = 255  # bytes of a short string (AMQP 0-9-1 §4.2.5.3)
-
-
-class Outcome(enum.StrEnum):
-    """The outcome of publishing one message.
-
-    Attributes:
-        CONFIRMED: the broker accepted the message (basic.ack). With `mandatory`, the message was routed to at least one
-            queue. Without `mandatory`, the broker also confirms a message that it discards because no queue is bound to
-            the routing key.
-        RETURNED: no queue is bound to the routing key, and the broker returned the message (basic.return). This needs
-            `mandatory`.
-        REFUSED: the broker closed the channel because of this message. If the publisher has `overflow_rejects`, also: a
-            full queue rejected the message (basic.nack).
-        TIMEOUT: the broker did not answer before the deadline.
-        UNKNOWN: the message was sent, and its connection was lost before the broker answered, or the broker sent a
-            negative confirm (basic.nack). The message may have arrived: when the node of a queue fails, the broker
-            sends negative confirms even for messages that the queue has stored.
-        INVALID: the message violates its schema, or AMQP cannot encode it. It was not sent.
-    """
-
-    CONFIRMED = "confirmed"
-    RETURNED = "returned"
-    REFUSED = "refused"
-    TIMEOUT = "timeout"
-    UNKNOWN = "unknown"
-    INVALID = "invalid"
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ _COMMANDS = {
     "hook": ("pulsekit.cli.commands.hook", "Show which tasks a Taskcluster hook would create."),
     "why": ("pulsekit.cli.commands.why", "Find out why a task is not on Treeherder."),
     "exchange": ("pulsekit.cli.commands.exchange", "Show known exchanges; create, check or delete an exchange."),
-    "register": ("pulsekit.cli.commands.register", "Check a registration, and write the bug that requests it."),
+    "register": ("pulsekit.cli.commands.register.command", "Check a registration, and write the bug that requests it."),
     "doctor": ("pulsekit.cli.commands.doctor", "Check each step of a connection, with hints."),
     "completion": ("pulsekit.cli.commands.completion", "Print a completion script for your shell."),
     "help": ("pulsekit.cli.commands.help", "Explain a topic, a rule, or a command."),

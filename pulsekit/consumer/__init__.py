@@ -8,7 +8,7 @@ from pulsekit._lazy import lazy_names
 
 if TYPE_CHECKING:
     from pulsekit.consumer.consumer import Consumer
-    from pulsekit.consumer.depth import Limits, QueueDepth
+    from pulsekit.consumer.guardian_limits import Limits, QueueDepth
     from pulsekit.consumer.policy import OnFailure, Policy, Reject, Retry, Stop
     from pulsekit.consumer.queue_options import Queue
 
@@ -18,7 +18,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "consumer": "Consumer",
-        "depth": "Limits QueueDepth",
+        "guardian_limits": "Limits QueueDepth",
         "policy": "OnFailure Policy Reject Retry Stop",
         "queue_options": "Queue",
     },

@@ -13,7 +13,7 @@ from pulsekit._amqp.callbacks import check_callback, check_kind
 from pulsekit._amqp.prefetch import PREFETCH_BYTES
 from pulsekit.bindings.names import owner
 from pulsekit.catalogue.layouts import read_binding
-from pulsekit.consumer.depth import Limits
+from pulsekit.consumer.guardian_limits import Limits
 from pulsekit.consumer.handler import HandlerCalls, check_handler
 from pulsekit.consumer.policy import Policy
 from pulsekit.consumer.queue_options import Queue
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from pulsekit._amqp.connection import Connection
     from pulsekit.bindings.registration import Binding
-    from pulsekit.consumer.depth import QueueDepth
+    from pulsekit.consumer.guardian_limits import QueueDepth
     from pulsekit.errors import BrokerRefused
     from pulsekit.instrumentation.hooks import Hooks
     from pulsekit.messages import Gap, Message, MessageCheck

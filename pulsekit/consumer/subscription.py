@@ -50,8 +50,8 @@ from pulsekit._amqp.queue_declaration import QueueDeclaration, delete_queue_quie
 from pulsekit._amqp.tasks import end_task
 from pulsekit.bindings.names import queue_name
 from pulsekit.bindings.registration import Binding
-from pulsekit.consumer.depth import DepthMonitor, Limits, QueueDepth
 from pulsekit.consumer.gaps import GapTracker
+from pulsekit.consumer.guardian_limits import DepthMonitor, Limits, QueueDepth
 from pulsekit.consumer.last_chances import LastChances
 from pulsekit.consumer.preparation import Preparation, prepare
 from pulsekit.consumer.retry_queue import restore, retry_exchange

@@ -23,7 +23,7 @@ from importlib.util import find_spec, module_from_spec
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pulsekit.errors import ConfigurationError, InvalidInput
-from pulsekit.schemas.keywords import frozen
+from pulsekit.schemas.keyword_messages import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

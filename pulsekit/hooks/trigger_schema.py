@@ -29,7 +29,7 @@ from pulsekit.errors import Problem, SchemaError
 from pulsekit.hooks.formats import FORMATS
 from pulsekit.hooks.patterns import translate
 from pulsekit.schemas.drafts import KEYWORDS, check_schema
-from pulsekit.schemas.keywords import frozen
+from pulsekit.schemas.keyword_messages import frozen
 from pulsekit.schemas.schema import Schema, load_schema
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from pulsekit.messages import Gap, Message, MessageCheck
 from pulsekit.records.attribution import MatchedBindings
 from pulsekit.records.record import gap_record, message_record
 from pulsekit.treeherder import Context, Judge, summarize
+from pulsekit.treeherder.document_verdicts import judge_subjects
 from pulsekit.treeherder.job_fields import job_fields, job_head, job_links
-from pulsekit.treeherder.judged import judge_subjects
 from pulsekit.treeherder.message_check import JobCheck, message_check
 from pulsekit.treeherder.rules import JOB_FIELDS
 from pulsekit.treeherder.subjects import EXCHANGES, PUSH_EXCHANGES, recognize
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from pulsekit.inspector.ring import Entry
     from pulsekit.schemas.schema import Schema
-    from pulsekit.treeherder.judged import Judged
+    from pulsekit.treeherder.document_verdicts import Judged
 
 __all__ = ["Reader", "shell_words", "tail_command"]
 

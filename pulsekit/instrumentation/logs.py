@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from pulsekit._amqp.types import Outcome
+from pulsekit._amqp.outcome import Outcome
 from pulsekit.instrumentation.protocol import Instrumentation
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from pulsekit._amqp.types import Outcome
+from pulsekit._amqp.outcome import Outcome
 from pulsekit.errors import ConfigurationError, InvalidMessage
 from pulsekit.instrumentation.protocol import Instrumentation
 

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
-    from pulsekit._amqp.types import Outcome, Settlement
+    from pulsekit._amqp.outcome import Outcome
+    from pulsekit._amqp.types import Settlement
     from pulsekit.messages import Gap, Message
 
 __all__ = [

@@ -7,7 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from pulsekit._amqp.connection import State
-from pulsekit._amqp.types import Outcome
+from pulsekit._amqp.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

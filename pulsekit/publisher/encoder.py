@@ -24,7 +24,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.frames import PublishHeader, encode_id
-from pulsekit._amqp.types import Outcome, Properties
+from pulsekit._amqp.outcome import Outcome
+from pulsekit._amqp.types import Properties
 from pulsekit._documents.payloads import decode_body, encode_payload, exact_payload
 from pulsekit.errors import ConfigurationError, InvalidInput, InvalidPayload
 from pulsekit.messages import CC

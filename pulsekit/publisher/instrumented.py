@@ -6,7 +6,7 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from pulsekit._amqp.types import Outcome
+from pulsekit._amqp.outcome import Outcome
 from pulsekit.errors import InvalidInput
 from pulsekit.instrumentation.protocol import OutcomeDetails, PublishDetails
 from pulsekit.publisher.encoder import Draft, Encoder, as_pair, check_types

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from pulsekit._amqp.types import Outcome
+from pulsekit._amqp.outcome import Outcome
 from pulsekit.errors import InvalidPayload
 from pulsekit.publisher.planning import RefusedPayload
 from pulsekit.publisher.publisher import WINDOW

@@ -12,8 +12,9 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.callbacks import check_callback, check_kind, check_number
+from pulsekit._amqp.outcome import Outcome
 from pulsekit._amqp.tasks import end_task
-from pulsekit._amqp.types import Outcome, Properties
+from pulsekit._amqp.types import Properties
 from pulsekit.bindings.names import check_exchange
 from pulsekit.errors import BrokerRefused, ConfigurationError, NetworkError, NotOpen, PulsekitError, fresh
 from pulsekit.publisher.encoder import Draft, Encoder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pulsekit._amqp.types import Outcome
+from pulsekit._amqp.outcome import Outcome
 from pulsekit.errors import InvalidMessage, InvalidPayload, PulsekitError
 
 if TYPE_CHECKING:

@@ -30,9 +30,9 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from pulsekit._amqp.frames import FRAME_MAX
+from pulsekit._amqp.outcome import Outcome
 from pulsekit._amqp.reply_codes import Concern
 from pulsekit._amqp.tasks import end_task
-from pulsekit._amqp.types import Outcome
 from pulsekit.errors import BrokerRefused, ConfigurationError, NetworkError, NotOpen, PulsekitError, fresh
 from pulsekit.publisher.channels import ChannelOpener
 from pulsekit.publisher.deadlines import Deadlines, outcome_at_deadline, wait_words

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pulsekit._amqp.frames import PublishHeader
-    from pulsekit._amqp.types import Outcome
+    from pulsekit._amqp.outcome import Outcome
     from pulsekit.errors import PulsekitError
 
 __all__ = ["PendingMessage", "PublishWindow", "UnsentMessage"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pulsekit._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from pulsekit.queues.guardian import Comparison, compare, fetch_bindings
+    from pulsekit.queues.guardian_site import Comparison, compare, fetch_bindings
     from pulsekit.queues.operations import delete_queue, peek, purge_queue, queue_depth, take, watch
 
 __all__ = [
@@ -18,7 +18,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "guardian": "Comparison compare fetch_bindings",
+        "guardian_site": "Comparison compare fetch_bindings",
         "operations": "delete_queue peek purge_queue queue_depth take watch",
     },
 )

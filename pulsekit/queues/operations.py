@@ -18,7 +18,7 @@ from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._amqp.getting import GetChannel
 from pulsekit._amqp.queue_properties import read_queue_properties
 from pulsekit.bindings.names import check_queue, queue_name
-from pulsekit.consumer.depth import Limits, QueueDepth
+from pulsekit.consumer.guardian_limits import Limits, QueueDepth
 from pulsekit.errors import NetworkError, NotFound, PreconditionFailed
 from pulsekit.messages import Delivered, Settler
 from pulsekit.queues.peeking import PeekLimit
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pulsekit._amqp.types import Settlement
     from pulsekit.messages import Message
     from pulsekit.pulse import Pulse
-    from pulsekit.queues.guardian import Bound
+    from pulsekit.queues.guardian_site import Bound
 
 __all__ = [
     "PEEK_BYTES",

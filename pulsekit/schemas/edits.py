@@ -30,7 +30,7 @@ from pulsekit._documents.nesting import MAX_DEPTH
 from pulsekit._documents.suggestions import Guesses, brief, counted, described, either
 from pulsekit._documents.values import pointer_token, pointer_tokens
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload, Problem
-from pulsekit.schemas.keywords import types_of
+from pulsekit.schemas.keyword_messages import types_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -18,7 +18,7 @@ from pulsekit._documents.values import pointer_token
 from pulsekit.errors import Problem
 from pulsekit.schemas.fixes import add, move, remove, replace, retyped, within
 from pulsekit.schemas.formats import FORMATS
-from pulsekit.schemas.keywords import LIMITS, frozen, types_of
+from pulsekit.schemas.keyword_messages import LIMITS, frozen, types_of
 from pulsekit.schemas.runtime import without_pattern_warnings
 
 if TYPE_CHECKING:

@@ -14,9 +14,8 @@ from pulsekit._documents.suggestions import counted
 from pulsekit.treeherder.subjects import EXCHANGES, TaskDefinition, TaskMessage
 from pulsekit.treeherder.tasks import predict_job
 from pulsekit.treeherder.verdict import judge
-from pulsekit.why.answers import name_of, shown_as
 from pulsekit.why.explanation import WAIT, Explanation, Step, StepStatus, TaskReason, failed_step, unread_step
-from pulsekit.why.treeherder_pages import TreeherderPages
+from pulsekit.why.treeherder_pages import TreeherderPages, shown_as
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,9 +138,9 @@ class _StepReader:
             verdict = judge(message)
             if verdict.reasons:
                 reason = verdict.reasons[0]
-                self.tasks.append(TaskReason(task_id, name_of(task), reason.rule, _placed(reason), reason.hint))
+                self.tasks.append(TaskReason(task_id, _name_of(task), reason.rule, _placed(reason), reason.hint))
             elif (job := verdict.job) is not None:
-                yield _Shown(task_id, name_of(task), verdict.project, job["revision"])
+                yield _Shown(task_id, _name_of(task), verdict.project, job["revision"])
 
     def _jobs(self, shown: list[_Shown]) -> Step:
         """Compare the tasks with the jobs of the push, and note the tasks without a job."""
@@ -165,7 +164,7 @@ class _StepReader:
         if page.error or not isinstance(page.value, dict):
             return unread_step("task", page)
         self._definition = page.value
-        return Step("task", StepStatus.OK, f"exists: {name_of(page.value) or 'without a name'}", "", page.address)
+        return Step("task", StepStatus.OK, f"exists: {_name_of(page.value) or 'without a name'}", "", page.address)
 
     def _run(self) -> Step:
         page = self._evidence.page("status", f"{self._queue}/task/{self._target.task_id}/status")
@@ -219,3 +218,10 @@ def _placed(problem: Finding | Problem) -> str:
 def _other_deployment(root_url: str) -> str:
     other = "" if root_url == _COMMUNITY else f", or ask another deployment: --root-url {_COMMUNITY}"
     return f"check the id: a task is deleted when it expires{other}"
+
+
+def _name_of(task: Any) -> str:
+    """Return the name of a task, or an empty text if the definition has none."""
+    metadata = task.get("metadata") if isinstance(task, dict) else None
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return name if isinstance(name, str) else ""

@@ -11,13 +11,12 @@ from urllib.parse import quote, urlencode, urlsplit
 from pulsekit._documents.suggestions import Guesses, brief
 from pulsekit.errors import ConfigurationError
 from pulsekit.treeherder.repositories import read_repositories
-from pulsekit.why.answers import are_objects, jobs_in, shown_as
 from pulsekit.why.explanation import WAIT, Step, StepStatus, failed_step, unread_step
 
 if TYPE_CHECKING:
     from pulsekit.why.evidence import Evidence, Page
 
-__all__ = ["TreeherderPages"]
+__all__ = ["TreeherderPages", "shown_as"]
 
 _JOBS = 2000  # jobs of a push in one answer: Treeherder's limit
 _MOST_PAGES = 100
@@ -65,7 +64,7 @@ class TreeherderPages:
         address = f"{self._address}/api/project/{quote(project, safe='')}/push/?{query}"
         page = self._evidence.page("push", address)
         pushes = page.value.get("results") if isinstance(page.value, dict) else None
-        if page.error or not (are_objects(pushes) or page.status == 404):
+        if page.error or not (_are_objects(pushes) or page.status == 404):
             return unread_step("push", page)
         if page.status == 404 or not pushes:
             hint = (
@@ -89,7 +88,7 @@ class TreeherderPages:
         while True:
             number = len(asked_for)
             page = self._evidence.page(f"jobs-{number}", f"{self._address}/api/jobs/?{query}")
-            jobs = jobs_in(page.value)
+            jobs = _jobs_in(page.value)
             asked_for.add(query)
             if page.error or jobs is None or number == _MOST_PAGES:
                 return None, page
@@ -112,7 +111,7 @@ class TreeherderPages:
         task_id, run = job["taskcluster_task_id"], job["taskcluster_retry_id"]
         query = urlencode({"task_id": task_id, "retry_id": run})
         page = self._evidence.page("job", f"{self._address}/api/jobs/?{query}")
-        found = jobs_in(page.value)
+        found = _jobs_in(page.value)
         if page.error or found is None:
             return unread_step("job", page)
         if not found:
@@ -132,3 +131,31 @@ def _query_of(address: str) -> str:
         return urlsplit(address).query
     except ValueError:
         return ""
+
+
+def _jobs_in(value: Any) -> list[dict[str, Any]] | None:
+    """Return the jobs in an answer of Treeherder. Rows are lists, and a separate list has the names of columns."""
+    rows = value.get("results") if isinstance(value, dict) else None
+    if not isinstance(rows, list):
+        return None
+    names = value.get("job_property_names")
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        rows = [dict(zip(names, row, strict=False)) if isinstance(row, list) else row for row in rows]
+    return rows if _are_objects(rows) else None
+
+
+def _are_objects(value: Any) -> bool:
+    """Return whether a value is a list of objects."""
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+
+
+def shown_as(job: dict[str, Any]) -> str:
+    """Return a job in one line: group, symbol, state and result. Fields are named as in the loader or the API."""
+
+    def text(*names: str) -> str:
+        return next((str(job[name]) for name in names if isinstance(job.get(name), str)), "")
+
+    symbol, group = text("job_symbol", "job_type_symbol"), text("group_symbol", "job_group_symbol")
+    shown = symbol if group in {"", "?"} else f"{group}({symbol})"
+    state, result = text("state"), text("result")
+    return f"{shown or 'without a symbol'}, {result if state == 'completed' else state}"

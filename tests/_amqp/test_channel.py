@@ -16,10 +16,11 @@ from pamqp import commands
 
 from pulsekit._amqp.consuming import ConsumeChannel
 from pulsekit._amqp.frames import PublishHeader, encode_id
+from pulsekit._amqp.outcome import Outcome
 from pulsekit._amqp.properties import read_properties
 from pulsekit._amqp.publishing import OutgoingMessage, PublishChannel
 from pulsekit._amqp.transport import FrameRouter
-from pulsekit._amqp.types import Outcome, Properties, Settlement
+from pulsekit._amqp.types import Properties, Settlement
 from pulsekit.errors import ConnectionLost
 
 if TYPE_CHECKING:

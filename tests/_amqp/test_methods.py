@@ -9,7 +9,7 @@ import pytest
 from support.queues import depth_after_return
 
 import pulsekit
-from pulsekit.queues.guardian import Bound
+from pulsekit.queues.guardian_site import Bound
 from pulsekit.queues.operations import delete_queue, peek, purge_queue, unbind
 
 if TYPE_CHECKING:

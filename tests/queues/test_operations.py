@@ -15,7 +15,7 @@ from support.queues import depth_after_return
 import pulsekit
 from pulsekit._amqp.getting import GetChannel
 from pulsekit._amqp.transport import FrameRouter
-from pulsekit.queues.guardian import Bound
+from pulsekit.queues.guardian_site import Bound
 from pulsekit.queues.operations import delete_queue, peek, purge_queue, queue_depth, take, unbind, watch
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 
 import pulsekit
 from pulsekit import Gap, Properties, Record, Replay
-from pulsekit._amqp.types import Outcome
+from pulsekit._amqp.outcome import Outcome
 from pulsekit.errors import ConfigurationError
 from pulsekit.publisher.receipts import Receipt
 from pulsekit.recordings.replay import KeyMap, schedule

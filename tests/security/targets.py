@@ -61,7 +61,7 @@ from pulsekit.records.record import is_record, message_record, read_gap, read_re
 from pulsekit.records.selection import Selection
 from pulsekit.schemas.schema import load_schema
 from pulsekit.treeherder import Context, Judge
-from pulsekit.treeherder.judged import judge_subjects
+from pulsekit.treeherder.document_verdicts import judge_subjects
 from pulsekit.why import SavedEvidence, explain
 from security.screens import raw_characters
 

@@ -152,7 +152,7 @@ def command(
     combined with a pulsekit.Worker.
     """
     from pulsekit._config.settings import load_settings, login_name
-    from pulsekit.cli.commands.tail.arguments import read_arguments
+    from pulsekit.cli.commands.tail.bindings import read_arguments
     from pulsekit.cli.commands.tail.command import virtual_host
     from pulsekit.cli.input.exchanges import warn_of_mistakes
     from pulsekit.consume.loading import load

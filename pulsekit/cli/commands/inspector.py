@@ -88,7 +88,7 @@ def command(
             raise ConfigurationError("a recording is shown alone: remove the other arguments and options")
         return run(_show(RecordedSource(texts[0]), reader, port, opens=opens), signals=(signal.SIGTERM, signal.SIGHUP))
     from pulsekit._config.settings import load_settings
-    from pulsekit.cli.commands.tail.arguments import read_arguments
+    from pulsekit.cli.commands.tail.bindings import read_arguments
     from pulsekit.cli.commands.tail.command import virtual_host
     from pulsekit.cli.input.exchanges import warn_of_mistakes
 

@@ -17,7 +17,7 @@ from pulsekit.errors import DocumentError, InvalidPayload
 from pulsekit.records.edits import edits_of
 from pulsekit.schemas.names import TODAY
 from pulsekit.treeherder.context import Context
-from pulsekit.treeherder.judged import edited_job, judge_subjects
+from pulsekit.treeherder.document_verdicts import edited_job, judge_subjects
 from pulsekit.treeherder.rules import Severity
 from pulsekit.treeherder.verdict import Judge
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pulsekit.cli.output.jobs import JobDrawing, PreviewedJob
     from pulsekit.cli.output.output import Format
     from pulsekit.schemas.edits import Edits
-    from pulsekit.treeherder.judged import Judged
+    from pulsekit.treeherder.document_verdicts import Judged
     from pulsekit.treeherder.subjects import TaskDefinition, TaskGraph
 
 __all__ = ["EXAMPLES", "command"]

@@ -25,7 +25,7 @@ from pulsekit.schemas.limits import watched
 from pulsekit.schemas.names import TODAY
 from pulsekit.schemas.schema import load_schema
 from pulsekit.treeherder.context import Context
-from pulsekit.treeherder.judged import edited_job, judge_subjects
+from pulsekit.treeherder.document_verdicts import edited_job, judge_subjects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -87,7 +87,7 @@ def show(
     """
     from pulsekit.cli.commands.queue.show import bindings_of, watch
     from pulsekit.cli.commands.queue.show import show as show_once
-    from pulsekit.consumer.depth import Limits
+    from pulsekit.consumer.guardian_limits import Limits
 
     limits = Limits(mail_over, delete_over, every)
     if watching and (guardian or prune):

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from pulsekit.bindings.registration import Binding, Rule
     from pulsekit.cli.output.output import Cell, Output
-    from pulsekit.consumer.depth import Limits, QueueDepth
+    from pulsekit.consumer.guardian_limits import Limits, QueueDepth
     from pulsekit.pulse import Pulse
-    from pulsekit.queues.guardian import Bound, Comparison
+    from pulsekit.queues.guardian_site import Bound, Comparison
 
 __all__ = ["bindings_of", "show", "watch"]
 
@@ -69,7 +69,7 @@ async def watch(pulse: Pulse, name: str, limits: Limits, shown: Output, count: i
     """Show the depth of a queue repeatedly, with its rate of growth."""
     import time
 
-    from pulsekit.consumer.depth import Trend
+    from pulsekit.consumer.guardian_limits import Trend
     from pulsekit.queues.operations import watch as look
 
     trend = Trend()
@@ -103,7 +103,7 @@ def bindings_of(
 ) -> tuple[tuple[Bound, ...] | None, Comparison | None]:
     """Return the bindings that PulseGuardian shows, and their comparison with the registrations, if requested."""
     from pulsekit.bindings.registration import expand
-    from pulsekit.queues.guardian import compare, fetch_bindings
+    from pulsekit.queues.guardian_site import compare, fetch_bindings
 
     if guardian is None:
         return None, None

@@ -141,7 +141,7 @@ def command(
     acknowledged once it is on the disk, so the recording has every acknowledged message, even if tail is killed.
     """
     from pulsekit._config.settings import load_settings
-    from pulsekit.cli.commands.tail.arguments import configured_texts, read_arguments, schema_for
+    from pulsekit.cli.commands.tail.bindings import configured_texts, read_arguments, schema_for
     from pulsekit.cli.commands.tail.session import Session
     from pulsekit.cli.input.exchanges import warn_of_mistakes
     from pulsekit.cli.output.recordings import new_recording

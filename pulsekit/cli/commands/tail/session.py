@@ -12,7 +12,7 @@ from pulsekit._documents.suggestions import counted
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.output.output import note, warn
 from pulsekit.cli.output.rows import gap_words
-from pulsekit.consumer.depth import Limits
+from pulsekit.consumer.guardian_limits import Limits
 from pulsekit.errors import ConfigurationError, NetworkError, NotFound, PulsekitError
 from pulsekit.recordings.follow import Follower
 from pulsekit.recordings.worker import Worker
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pulsekit.bindings.registration import Binding
     from pulsekit.cli.output.screens import Screen
     from pulsekit.consumer.consumer import Consumer
-    from pulsekit.consumer.depth import QueueDepth
+    from pulsekit.consumer.guardian_limits import QueueDepth
     from pulsekit.consumer.queue_options import Queue
     from pulsekit.errors import BrokerRefused
     from pulsekit.messages import Gap

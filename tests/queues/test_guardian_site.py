@@ -10,7 +10,7 @@ from support.site_on_loopback import Site, bindings_page, site
 
 import pulsekit
 from pulsekit import Binding
-from pulsekit.queues.guardian import Bound, compare, fetch_bindings
+from pulsekit.queues.guardian_site import Bound, compare, fetch_bindings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ def test_an_answer_that_is_not_a_list_of_bindings_is_an_error(guardian: Site, bo
 
 
 def test_an_endless_answer_is_not_read_completely(guardian: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pulsekit.queues.guardian.MAX_BYTES", 100)
+    monkeypatch.setattr("pulsekit.queues.guardian_site.MAX_BYTES", 100)
     guardian.body = b" " * 101 + bindings_page("queue/me/q")
     with pytest.raises(pulsekit.NetworkError, match="more than 100 bytes"):
         fetch_bindings(guardian.url, "queue/me/q")

@@ -11,7 +11,7 @@ from support.proxy import Proxy
 
 import pulsekit
 from pulsekit import Limits, QueueDepth
-from pulsekit.consumer.depth import Trend
+from pulsekit.consumer.guardian_limits import Trend
 
 if TYPE_CHECKING:
     from support.rabbitmq.broker import PulseUser, RabbitMQ

@@ -12,7 +12,7 @@ from support.taskcluster import RUN, SLUG, TASK
 from pulsekit._documents.document import parse_json
 from pulsekit.errors import InvalidPayload
 from pulsekit.treeherder import Context, Judge, Repositories, Repository, TaskMessage, judge, recognize
-from pulsekit.treeherder.judged import Judged, judge_subjects
+from pulsekit.treeherder.document_verdicts import Judged, judge_subjects
 
 EXCHANGE = "exchange/taskcluster-queue/v1/task-failed"
 BODY = {"status": {"taskId": SLUG, "runs": [RUN]}, "runId": 0}

@@ -1,0 +1,5 @@
+"""`pulsekit register`."""
+
+from __future__ import annotations
+
+__all__: list[str] = []
