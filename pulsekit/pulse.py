@@ -16,7 +16,7 @@ from pulsekit._amqp.secret import Secret
 from pulsekit._config.local_sandbox import default_sandbox
 from pulsekit._config.settings import load_settings
 from pulsekit.bindings.names import check_exchange
-from pulsekit.catalogue.layouts import read_binding
+from pulsekit.catalogue.key_patterns import read_binding
 from pulsekit.consumer.consumer import PREFETCH, Consumer
 from pulsekit.consumer.queue_options import Queue
 from pulsekit.errors import (

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import pulsekit
-from pulsekit._amqp.transport import FrameRouter
+from pulsekit._amqp.frame_router import FrameRouter
 from pulsekit.queues import delete_queue, peek, purge_queue, queue_depth
 from pulsekit.sandbox.sandbox import Sandbox
 

@@ -1,6 +1,6 @@
 """An AMQP channel whose frames pulsekit handles instead of aiormq.
 
-aiormq opens and closes the channel. `FrameRouter` (see `transport`) offers every frame of the channel to
+aiormq opens and closes the channel. `FrameRouter` (see `frame_router`) offers every frame of the channel to
 `FrameChannel.handle_frame`, which either handles the frame and returns the offset after it, or returns 0, and then
 aiormq gets the frame. channel.close also goes to aiormq, after its fields were stored in `FrameChannel.ended_by`. A
 method with content arrives as a method frame, one content header and as many body frames as its size needs (AMQP 0-9-1

@@ -18,7 +18,7 @@ import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pulsekit._amqp.transport import FrameRouter
+    from pulsekit._amqp.frame_router import FrameRouter
 
 __all__ = ["LivenessCheck"]
 

@@ -29,7 +29,7 @@ def read_schema(*, user: bool) -> dict[str, Any]:
 
     The names of the lint rules are added to the schema, so that an editor completes them.
     """
-    from pulsekit.treeherder.rules import RULES
+    from pulsekit.treeherder.rule_list import RULES
 
     schema: dict[str, Any] = json.loads((shipped_folder() / "configuration.json").read_text(encoding="utf-8"))
     schema["properties"]["lint_off"]["items"] = {"enum": [rule.name for rule in RULES]}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pulsekit.bindings.names import check_exchange
 from pulsekit.errors import ConfigurationError
-from pulsekit.treeherder.rules import OWNER_MAX
+from pulsekit.treeherder.rule_list import OWNER_MAX
 
 if TYPE_CHECKING:
     from uuid import UUID

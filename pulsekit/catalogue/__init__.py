@@ -22,8 +22,8 @@ if TYPE_CHECKING:
         known_exchanges,
         message_schema,
     )
+    from pulsekit.catalogue.key_patterns import KnownLayouts, bindings, pattern, patterns, read_binding, read_bindings
     from pulsekit.catalogue.keys import Key, read_key
-    from pulsekit.catalogue.layouts import KnownLayouts, bindings, pattern, patterns, read_binding, read_bindings
 
 __all__ = [
     "Key", "KeyField", "KnownExchange", "KnownLayouts", "bindings", "find_exchange", "full_name",
@@ -35,6 +35,6 @@ __getattr__, __dir__ = lazy_names(
     {
         "exchanges": "KeyField KnownExchange find_exchange full_name known_exchanges message_schema",
         "keys": "Key read_key",
-        "layouts": "KnownLayouts bindings pattern patterns read_binding read_bindings",
+        "key_patterns": "KnownLayouts bindings pattern patterns read_binding read_bindings",
     },
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pulsekit._amqp.callbacks import check_kind, is_defined
 from pulsekit.bindings.registration import Binding
-from pulsekit.catalogue.layouts import read_binding
+from pulsekit.catalogue.key_patterns import read_binding
 from pulsekit.consumer.handler import accepts, check_handler
 from pulsekit.consumer.policy import OnFailure, Policy
 from pulsekit.consumer.queue_options import Queue

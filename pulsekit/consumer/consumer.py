@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pulsekit._amqp.callbacks import check_callback, check_kind
 from pulsekit._amqp.prefetch import PREFETCH_BYTES
 from pulsekit.bindings.names import owner
-from pulsekit.catalogue.layouts import read_binding
+from pulsekit.catalogue.key_patterns import read_binding
 from pulsekit.consumer.guardian_limits import Limits
 from pulsekit.consumer.handler import HandlerCalls, check_handler
 from pulsekit.consumer.policy import Policy

@@ -18,7 +18,7 @@ from pulsekit._documents.suggestions import brief
 from pulsekit.bindings.lint import BindingFinding, Severity, lint
 from pulsekit.bindings.matching import explain_match
 from pulsekit.catalogue.exchanges import misspelt
-from pulsekit.catalogue.layouts import KnownLayouts
+from pulsekit.catalogue.key_patterns import KnownLayouts
 from pulsekit.errors import SchemaError
 from pulsekit.hooks.rendering import TemplateError, date_text, render
 

@@ -23,7 +23,7 @@ from pulsekit.treeherder import Context, Judge, summarize
 from pulsekit.treeherder.document_verdicts import judge_subjects
 from pulsekit.treeherder.job_fields import job_fields, job_head, job_links
 from pulsekit.treeherder.message_check import JobCheck, message_check
-from pulsekit.treeherder.rules import JOB_FIELDS
+from pulsekit.treeherder.rule_list import JOB_FIELDS
 from pulsekit.treeherder.subjects import EXCHANGES, PUSH_EXCHANGES, recognize
 
 if TYPE_CHECKING:

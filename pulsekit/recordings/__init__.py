@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from pulsekit._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from pulsekit.recordings.acknowledging import RecordingWriter
     from pulsekit.recordings.follow import Follower, Until
     from pulsekit.recordings.reader import read_recording
     from pulsekit.recordings.recorder import Recorder
     from pulsekit.recordings.replay import KeyMap, Replay
-    from pulsekit.recordings.writer import RecordingWriter
 
 __all__ = ["Follower", "KeyMap", "Recorder", "RecordingWriter", "Replay", "Until", "read_recording"]
 
@@ -22,6 +22,6 @@ __getattr__, __dir__ = lazy_names(
         "reader": "read_recording",
         "recorder": "Recorder",
         "replay": "KeyMap Replay",
-        "writer": "RecordingWriter",
+        "acknowledging": "RecordingWriter",
     },
 )

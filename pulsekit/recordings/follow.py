@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pulsekit.consumer.consumer import Consumer
     from pulsekit.messages import Gap, Message
-    from pulsekit.recordings.writer import RecordingWriter
+    from pulsekit.recordings.acknowledging import RecordingWriter
     from pulsekit.records.selection import SelectedMessage, Selection
 
 __all__ = ["Follower", "Until", "Viewer"]

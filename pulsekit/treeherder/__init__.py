@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pulsekit.treeherder.prediction import TaskPrediction
     from pulsekit.treeherder.pushes import PushResolution, resolve_push
     from pulsekit.treeherder.repositories import Repositories, Repository, read_repositories
-    from pulsekit.treeherder.rules import RULES, Rule, Severity
+    from pulsekit.treeherder.rule_list import RULES, Rule, Severity
     from pulsekit.treeherder.subjects import PushMessage, TaskDefinition, TaskGraph, TaskMessage, recognize
     from pulsekit.treeherder.summary import JobSummary, summarize
     from pulsekit.treeherder.task_rules import PUSH_RULES, TASK_RULES
@@ -50,7 +50,7 @@ __getattr__, __dir__ = lazy_names(
         "prediction": "TaskPrediction",
         "pushes": "PushResolution resolve_push",
         "repositories": "Repositories Repository read_repositories",
-        "rules": "RULES Rule Severity",
+        "rule_list": "RULES Rule Severity",
         "subjects": "PushMessage TaskDefinition TaskGraph TaskMessage recognize",
         "summary": "JobSummary summarize",
         "task_rules": "PUSH_RULES TASK_RULES",

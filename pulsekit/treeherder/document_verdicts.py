@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pulsekit.errors import InvalidInput, InvalidPayload, Problem
 from pulsekit.records.edits import edited
 from pulsekit.treeherder.placed import judge_document, place_verdict
-from pulsekit.treeherder.rules import JOB_FIELDS
+from pulsekit.treeherder.rule_list import JOB_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

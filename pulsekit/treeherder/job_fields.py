@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pulsekit.treeherder.results import shown_status
-from pulsekit.treeherder.rules import PARSED_LOGS
+from pulsekit.treeherder.rule_list import PARSED_LOGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from pulsekit._documents.suggestions import Guesses, brief
 from pulsekit.errors import ConfigurationError, Problem
-from pulsekit.treeherder.checks import CHECKS, STATES, Reading
 from pulsekit.treeherder.context import NOTHING, Context
 from pulsekit.treeherder.results import stored_result
-from pulsekit.treeherder.rules import RULES
+from pulsekit.treeherder.rule_checks import CHECKS, STATES, Reading
+from pulsekit.treeherder.rule_list import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pulsekit.treeherder.rules import Rule, Severity
+    from pulsekit.treeherder.rule_list import Rule, Severity
 
 __all__ = ["RULES_BY_NAME", "Finding", "Linter", "lint_job", "make_finding"]
 

@@ -11,7 +11,7 @@ from pulsekit.messages import MessageCheck
 from pulsekit.schemas.names import TODAY
 from pulsekit.schemas.schema import MOST_PROBLEMS
 from pulsekit.treeherder.context import Context
-from pulsekit.treeherder.rules import RULES, Severity
+from pulsekit.treeherder.rule_list import RULES, Severity
 from pulsekit.treeherder.verdict import Judge
 
 if TYPE_CHECKING:

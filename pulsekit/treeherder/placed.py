@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pulsekit.errors import InvalidInput, InvalidPayload, Problem
 from pulsekit.records.payload import open_payload
-from pulsekit.treeherder.rules import Severity
+from pulsekit.treeherder.rule_list import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

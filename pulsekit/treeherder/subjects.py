@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pulsekit._documents.values import pointer_token
 from pulsekit.records.payload import may_be_record, open_payload
-from pulsekit.treeherder.rules import JOB_FIELDS
+from pulsekit.treeherder.rule_list import JOB_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ Source: `treeherder/etl/taskcluster_pulse/` and `treeherder/etl/push_loader.py` 
 from __future__ import annotations
 
 from pulsekit.treeherder.lint import Finding
-from pulsekit.treeherder.rules import Rule, Severity
+from pulsekit.treeherder.rule_list import Rule, Severity
 
 __all__ = [
     "MAIN_BRANCHES",

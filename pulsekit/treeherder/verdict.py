@@ -28,7 +28,7 @@ from pulsekit.schemas.names import TODAY
 from pulsekit.schemas.schema import MOST_PROBLEMS, load_schema
 from pulsekit.treeherder.context import NOTHING, Context
 from pulsekit.treeherder.lint import RULES_BY_NAME, Linter, make_finding
-from pulsekit.treeherder.rules import OWNER_CUT, OWNER_MAX, Severity
+from pulsekit.treeherder.rule_list import OWNER_CUT, OWNER_MAX, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

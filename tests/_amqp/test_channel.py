@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from pamqp import commands
 
 from pulsekit._amqp.consuming import ConsumeChannel
+from pulsekit._amqp.frame_router import FrameRouter
 from pulsekit._amqp.frames import PublishHeader, encode_id
 from pulsekit._amqp.outcome import Outcome
 from pulsekit._amqp.properties import read_properties
 from pulsekit._amqp.publishing import OutgoingMessage, PublishChannel
-from pulsekit._amqp.transport import FrameRouter
 from pulsekit._amqp.types import Properties, Settlement
 from pulsekit.errors import ConnectionLost
 

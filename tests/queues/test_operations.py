@@ -13,8 +13,8 @@ from support.proxy import Proxy
 from support.queues import depth_after_return
 
 import pulsekit
+from pulsekit._amqp.frame_router import FrameRouter
 from pulsekit._amqp.getting import GetChannel
-from pulsekit._amqp.transport import FrameRouter
 from pulsekit.queues.guardian_site import Bound
 from pulsekit.queues.operations import delete_queue, peek, purge_queue, queue_depth, take, unbind, watch
 

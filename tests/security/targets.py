@@ -31,9 +31,9 @@ from support.taskcluster import RUN, SLUG, TASK
 
 from pulsekit._amqp.broker import parse_url, user_in
 from pulsekit._amqp.consuming import ConsumeChannel
+from pulsekit._amqp.frame_router import FrameRouter
 from pulsekit._amqp.frames import FRAME, PublishHeader, encode_id
 from pulsekit._amqp.properties import read_properties
-from pulsekit._amqp.transport import FrameRouter
 from pulsekit._amqp.types import Delivery
 from pulsekit._config.settings import load_settings
 from pulsekit._documents.document import parse_documents, parse_json, parse_yaml

@@ -18,7 +18,7 @@ from pulsekit._documents.payloads import encode_payload
 from pulsekit.errors import ConfigurationError
 from pulsekit.treeherder import RULES, Finding, Linter, Severity, lint_job
 from pulsekit.treeherder import lint as linter
-from pulsekit.treeherder.checks import CHECKS
+from pulsekit.treeherder.rule_checks import CHECKS
 
 DOCS = Path(__file__).parents[2] / "docs" / "lint.md"
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pulsekit.cli.output.output import Cell
-    from pulsekit.treeherder.rules import Rule
+    from pulsekit.treeherder.rule_list import Rule
 
 __all__ = ["EXAMPLES", "command"]
 

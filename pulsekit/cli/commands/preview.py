@@ -18,7 +18,7 @@ from pulsekit.records.edits import edits_of
 from pulsekit.schemas.names import TODAY
 from pulsekit.treeherder.context import Context
 from pulsekit.treeherder.document_verdicts import edited_job, judge_subjects
-from pulsekit.treeherder.rules import Severity
+from pulsekit.treeherder.rule_list import Severity
 from pulsekit.treeherder.verdict import Judge
 
 if TYPE_CHECKING:

@@ -264,7 +264,7 @@ def _schemas(_: Settings, context: Any) -> Iterable[str]:
 
 
 def _rules(*_: Any) -> Iterable[str]:
-    from pulsekit.treeherder.rules import RULES
+    from pulsekit.treeherder.rule_list import RULES
 
     return [rule.name for rule in RULES]
 

@@ -38,7 +38,7 @@ def warn_of_mistakes(bindings: Iterable[Binding]) -> None:
     """Warn about bindings that can never match, and about names of exchanges that look misspelt."""
     from pulsekit.bindings.lint import lint
     from pulsekit.catalogue.exchanges import misspelt
-    from pulsekit.catalogue.layouts import KnownLayouts
+    from pulsekit.catalogue.key_patterns import KnownLayouts
 
     found = lint(bindings, layouts=KnownLayouts())
     for exchange in dict.fromkeys(binding.exchange for binding in found):

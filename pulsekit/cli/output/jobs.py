@@ -12,8 +12,8 @@ from rich.text import Text
 
 from pulsekit.cli.output.output import clean, console
 from pulsekit.cli.output.theme import STATUSES, status_style
-from pulsekit.treeherder.checks import STATES
 from pulsekit.treeherder.job_fields import job_fields, job_head, job_links
+from pulsekit.treeherder.rule_checks import STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

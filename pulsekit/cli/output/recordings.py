@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pulsekit.bindings.registration import Binding
     from pulsekit.cli.output.output import Output
-    from pulsekit.recordings.writer import RecordingWriter
+    from pulsekit.recordings.acknowledging import RecordingWriter
 
 __all__ = ["DroppedFields", "new_recording", "show_options"]
 
@@ -54,9 +54,9 @@ def new_recording(path: str, bindings: Sequence[Binding], *, replace: bool) -> R
         ConfigurationError: Raised when the file exists and `replace` is False, is a FIFO, or has another suffix.
         OSError: Raised when the file cannot be created.
     """
+    from pulsekit.recordings.acknowledging import RecordingWriter
     from pulsekit.recordings.links import end_of_links
     from pulsekit.recordings.recorder import Recorder
-    from pulsekit.recordings.writer import RecordingWriter
 
     recorder = Recorder(path, bindings=[str(binding) for binding in bindings], replace=replace)
     recorder.check()

@@ -70,7 +70,7 @@ def _finding(problem: Problem, *, dropped: bool) -> Placed:
     """Return the finding for a problem of a job that is sent anyway."""
     from pulsekit.treeherder.lint import Finding
     from pulsekit.treeherder.placed import Placed
-    from pulsekit.treeherder.rules import Severity
+    from pulsekit.treeherder.rule_list import Severity
 
     severity = Severity.DROPPED if dropped else Severity.COSMETIC
     return Placed(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pulsekit.cli.output.output import Output
     from pulsekit.messages import Message
     from pulsekit.pulse import Pulse
-    from pulsekit.recordings.writer import RecordingWriter
+    from pulsekit.recordings.acknowledging import RecordingWriter
 
 __all__ = ["peek", "take"]
 

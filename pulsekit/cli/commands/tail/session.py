@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from pulsekit.errors import BrokerRefused
     from pulsekit.messages import Gap
     from pulsekit.pulse import Pulse
+    from pulsekit.recordings.acknowledging import RecordingWriter
     from pulsekit.recordings.follow import Until
-    from pulsekit.recordings.writer import RecordingWriter
     from pulsekit.records.selection import Selection
 
 __all__ = ["Session", "Store"]

@@ -12,7 +12,7 @@ from pulsekit._documents.payloads import encode_payload
 from pulsekit._documents.suggestions import brief, counted
 from pulsekit.errors import InvalidMessage
 from pulsekit.treeherder.keys import key_follows, task_of
-from pulsekit.treeherder.rules import (
+from pulsekit.treeherder.rule_list import (
     LOG_URL_MAX,
     MESSAGE_MAX,
     OWNER_CUT,

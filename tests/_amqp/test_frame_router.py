@@ -17,8 +17,9 @@ from yarl import URL
 
 import pulsekit
 from pulsekit._amqp.consuming import ConsumeChannel
+from pulsekit._amqp.frame_router import FrameRouter
 from pulsekit._amqp.frames import HEARTBEAT
-from pulsekit._amqp.transport import FrameRouter, Transport
+from pulsekit._amqp.transport import Transport
 
 if TYPE_CHECKING:
     from pathlib import Path
