@@ -53,7 +53,7 @@ from pulsekit.bindings.registration import Binding
 from pulsekit.consumer.gaps import GapTracker
 from pulsekit.consumer.guardian_limits import DepthMonitor, Limits, QueueDepth
 from pulsekit.consumer.last_chances import LastChances
-from pulsekit.consumer.preparation import Preparation, prepare
+from pulsekit.consumer.queue_check import Preparation, prepare
 from pulsekit.consumer.retry_queue import restore, retry_exchange
 from pulsekit.consumer.settling import ChannelSettler
 from pulsekit.consumer.unsettled import FullPrefetch, ack_timeout_words
