@@ -15,7 +15,7 @@ from benchmarks.tasks import Failed, Sample, Task
 if TYPE_CHECKING:
     from benchmarks.stage import Stage
 
-__all__ = ["ON_SANDBOX", "PART"]
+__all__ = ["ON_QUORUM", "ON_RABBITMQ4", "ON_SANDBOX", "PART"]
 
 _MESSAGES = 20_000  # for each second of the measurement
 _SLOW = {"FastStream subscriber": 4}  # clients that are slow get fewer messages, by this factor
@@ -25,7 +25,8 @@ _PREFETCH = 250
 async def _pulsekit_iterator(task: Task, meter: Meter) -> None:
     import pulsekit
 
-    async with pulsekit.connect(task.url) as pulse, pulse.subscribe(queue=task.queue, prefetch=_PREFETCH) as messages:
+    queue = pulsekit.Queue(task.queue, type=task.queue_type)
+    async with pulsekit.connect(task.url) as pulse, pulse.subscribe(queue=queue, prefetch=_PREFETCH) as messages:
         async for message in messages:
             assert message.payload["version"] == 1
             await message.ack()
@@ -168,6 +169,15 @@ _FOR_SANDBOX = (
     "pika",
 )
 
+_DURABLE = (
+    "pulsekit async for, decoded",
+    limit.LIMIT,
+    limit.MULTIPLE,
+    "aio-pika iterator",
+    "kombu",
+    "pika",
+)
+
 
 def _measure(stage: Stage, _: str, case: str, broker: str | None = None) -> Sample:
     messages = max(10, int(_MESSAGES * stage.seconds) // _SLOW.get(case, 1))
@@ -189,4 +199,14 @@ ON_SANDBOX = Part(
     {case: _CLIENTS[case] for case in _FOR_SANDBOX},
     partial(_measure, broker="sandbox"),
     rounds=3,
+)
+ON_QUORUM, ON_RABBITMQ4 = (
+    Part(
+        f"consume from {where}: {_TITLE}",
+        "messages/s",
+        {case: _CLIENTS[case] for case in _DURABLE},
+        partial(_measure, broker=broker),
+        rounds=3,
+    )
+    for broker, where in (("quorum", "a quorum queue on three nodes"), ("rabbitmq4", "RabbitMQ 4"))
 )

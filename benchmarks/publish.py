@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Send: TypeAlias = Callable[[Any], Awaitable[Any]]
     Sender: TypeAlias = Callable[[Task], AbstractAsyncContextManager[Send]]
 
-__all__ = ["ON_SANDBOX", "PART", "publish_many"]
+__all__ = ["ON_QUORUM", "ON_RABBITMQ4", "ON_SANDBOX", "PART", "publish_many"]
 
 _WINDOW = 256
 _JSON = "application/json"
@@ -221,6 +221,15 @@ _FOR_SANDBOX = (
     "pika",
 )
 
+_DURABLE = (
+    "pulsekit publish_many, bytes",
+    "pulsekit publish, one by one, bytes",
+    limit.LIMIT,
+    "aio-pika gathered",
+    "kombu",
+    "pika",
+)
+
 
 def _measure(stage: Stage, _: str, case: str, broker: str | None = None) -> Sample:
     with stage.queue(case, broker=broker) as task, stage.watched(broker) as watched:
@@ -238,4 +247,14 @@ ON_SANDBOX = Part(
     {case: _CLIENTS[case] for case in _FOR_SANDBOX},
     partial(_measure, broker="sandbox"),
     rounds=3,
+)
+ON_QUORUM, ON_RABBITMQ4 = (
+    Part(
+        f"publish to {where}: {_TITLE}",
+        "messages/s",
+        {case: _CLIENTS[case] for case in _DURABLE},
+        partial(_measure, broker=broker),
+        rounds=3,
+    )
+    for broker, where in (("quorum", "a quorum queue on three nodes"), ("rabbitmq4", "RabbitMQ 4"))
 )

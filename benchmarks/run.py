@@ -29,6 +29,10 @@ PARTS = (
     "consume",
     "publish-sandbox",
     "consume-sandbox",
+    "publish-quorum",
+    "consume-quorum",
+    "publish-rabbitmq4",
+    "consume-rabbitmq4",
     "latency",
     "latency-sandbox",
     "streams",
@@ -82,7 +86,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--most", type=int, default=100_000, help="messages of streams; most messages of growth")
     parser.add_argument("--full", action="store_true", help="measure growth to a million, in minutes")
     parser.add_argument(
-        "--broker", choices=("rabbitmq", "sandbox"), default="rabbitmq", help="broker of all parts except *-sandbox"
+        "--broker", choices=("rabbitmq", "sandbox"), default="rabbitmq", help="broker of the parts that do not name one"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to a file")
     parser.add_argument("--write", type=Path, metavar="FOLDER", help="also write performance.md and its charts")

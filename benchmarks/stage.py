@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.commands import sandbox
-from benchmarks.tasks import Failed, Task
+from benchmarks.tasks import Failed, LeftOut, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["KEY", "Stage", "read_bodies", "read_jobs", "spoiled", "with_one_spoiled"]
 
 KEY = "treeherder.mozilla-central._"
+ROOT_OF_4 = "PULSEKIT_BENCH_RABBITMQ4_ROOT"
 
 _JOBS = 256  # different jobs, which are repeated
 _LINK = "https://ci.example.com/api/queue/v1/task/{0}/runs/0/artifacts/public/{1}"
@@ -41,7 +42,7 @@ class Stage:
     Args:
         seconds: the approximate duration of one measurement.
         most: the number of messages of streams, and the largest number for growth.
-        broker: `rabbitmq` or `sandbox`, for parts that do not name a broker.
+        broker: `rabbitmq` or `sandbox`, for parts that do not name a broker. With `sandbox`, no part uses RabbitMQ.
         full: whether to measure cases that take minutes.
     """
 
@@ -79,11 +80,14 @@ class Stage:
     def queue(self, case: str, messages: int = 0, broker: str | None = None, *, filled: bool = True) -> Iterator[Task]:
         """Yield the task of a case with a private durable queue, which has the task's messages if `filled`."""
         at, name = self._broker(broker), f"bench{next(self._numbers)}"
+        kind = "quorum" if broker == "quorum" else None
         exchange, queue = f"exchange/{at.user}/{name}", f"queue/{at.user}/{name}"
-        task = self.task(case, url=at.url, exchange=exchange, queue=queue, routing_key=KEY, messages=messages)
+        task = self.task(
+            case, url=at.url, exchange=exchange, queue=queue, routing_key=KEY, messages=messages, queue_type=kind
+        )
         with _channel(task) as channel:
             channel.exchange_declare(exchange, "topic", durable=True)
-            channel.queue_declare(queue, durable=True)
+            channel.queue_declare(queue, durable=True, arguments=kind and {"x-queue-type": kind})
             channel.queue_bind(queue, exchange, "treeherder.#")
             if filled:
                 _fill(channel, task)
@@ -118,7 +122,9 @@ class Stage:
         yield note
 
     def _broker(self, name: str | None) -> _Broker:
-        return self._rabbitmq if (name or self.broker) == "rabbitmq" else self._sandbox
+        if "sandbox" in (self.broker, name):
+            return self._sandbox
+        return self._cluster if name == "quorum" else self._rabbitmq4 if name == "rabbitmq4" else self._rabbitmq
 
     @cached_property
     def _rabbitmq(self) -> _Broker:
@@ -128,6 +134,31 @@ class Stage:
         self.versions["RabbitMQ"] = ".".join(map(str, broker.version))
         user = broker.user()
         return _Broker(user.name, user.url, getattr(broker, "pids", ()))
+
+    @cached_property
+    def _cluster(self) -> _Broker:
+        """Three nodes. The client is connected to the first one."""
+        from support.rabbitmq.cluster import Cluster
+
+        cluster = self._owned.enter_context(Cluster())
+        user = cluster.user()
+        pids = {pid for node in cluster.nodes for pid in node.pids}
+        return _Broker(user.name, cluster.url(user, cluster.nodes[0]), tuple(pids))
+
+    @cached_property
+    def _rabbitmq4(self) -> _Broker:
+        from support.rabbitmq.home import Home
+        from support.rabbitmq.node import PrivateNode
+        from support.rabbitmq.root import Root
+
+        folder = os.environ.get(ROOT_OF_4)
+        if not folder:
+            raise LeftOut(f"{ROOT_OF_4} does not name a root folder with RabbitMQ 4, such as one made by debootstrap")
+        home = self._owned.enter_context(Home(root=Root(Path(folder).resolve())))
+        node = self._owned.enter_context(PrivateNode(home))
+        self.versions["RabbitMQ 4"] = ".".join(map(str, node.version))
+        user = node.user()
+        return _Broker(user.name, user.url, node.pids)
 
     @cached_property
     def _sandbox(self) -> _Broker:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 __all__ = ["Failed", "LeftOut", "Sample", "Task"]
 
@@ -27,6 +28,7 @@ class Task:
     queue: str = ""
     routing_key: str = ""
     messages: int = 0
+    queue_type: Literal["quorum"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,10 +40,11 @@ class Home:
     Args:
         host: the address of its nodes.
         peer: the home of other nodes of the same cluster, on another host.
+        root: the root folder of RabbitMQ; by default the chosen one.
     """
 
-    def __init__(self, host: str = HOST, *, peer: Home | None = None) -> None:
-        self.root = Root.chosen()
+    def __init__(self, host: str = HOST, *, peer: Home | None = None, root: Root | None = None) -> None:
+        self.root = root or Root.chosen()
         self.host = host
         self._given: set[int] = set()
         self._cookie: str = peer._cookie if peer else secrets.token_hex(16)
