@@ -65,7 +65,7 @@ _PLACES: tuple[tuple[type[BaseException], type[BrokerRefused | NetworkError | In
     (OSError, ConnectionLost, None),
 )
 
-# What aiormq raises for channel.close. `closes` decides what each close means.
+# What aiormq raises for channel.close. `reply_codes` decides what each close means.
 _CHANNEL_CODES: tuple[tuple[type[BaseException], int], ...] = (
     (amqp.ChannelAccessRefused, 403),
     (amqp.ChannelNotFoundEntity, 404),

@@ -1,4 +1,4 @@
-"""The checks of the rules in `rules`: one function for each rule that a single job can break.
+"""The checks of the rules in `rule_list`: one function for each rule that a single job can break.
 
 The payload need not be valid. A value that is missing, or has another type, breaks no rule. No function raises errors.
 """

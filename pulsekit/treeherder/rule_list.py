@@ -1,7 +1,7 @@
 """Treeherder's rules beyond its schema: the name of each rule, its severity, and how to correct a job.
 
 The schema decides which jobs are valid. The rules describe what Treeherder does with a valid job. The linter, the
-configuration and docs/lint.md use the names in this list. `checks` implements the rules.
+configuration and docs/lint.md use the names in this list. `rule_checks` implements them.
 Source: `treeherder/etl/job_loader.py` and `treeherder/etl/jobs.py`; the Pulse specification for the size of a message
 (https://wiki.mozilla.org/Auto-tools/Projects/Pulse).
 """

@@ -1,6 +1,6 @@
 """The rules by which Treeherder drops messages about Taskcluster tasks and pushes: name, severity and correction.
 
-`rules` has the rules for jobs, which also apply to the job of a task. `tasks` and `pushes` apply the rules here.
+`rule_list` has the rules for jobs, which also apply to the job of a task. `tasks` and `pushes` apply the rules here.
 Source: `treeherder/etl/taskcluster_pulse/` and `treeherder/etl/push_loader.py` of Treeherder, as of August 2026.
 """
 

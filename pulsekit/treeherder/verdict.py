@@ -6,7 +6,7 @@
 
 Commands, publishers, consumers and the stand-in for Treeherder call this module, so their verdicts are the same.
 The steps are those of Treeherder's loader: decode the body as kombu does (`bodies`), truncate an owner of more than 50
-characters, apply the schema, and apply the rules that are not in the schema (`rules`). A job without an owner is
+characters, apply the schema, and apply the rules that are not in the schema (`rule_list`). A job without an owner is
 dropped before the schema is applied. Source: `treeherder/etl/job_loader.py`, `treeherder/etl/schema.py`. This module
 does no I/O.
 """
