@@ -15,7 +15,8 @@ class Outcome(enum.StrEnum):
             queue. Without `mandatory`, the broker also confirms a message that it discards because no queue is bound to
             the routing key.
         RETURNED: no queue is bound to the routing key, and the broker returned the message (basic.return). This needs
-            `mandatory`.
+            `mandatory`. If the message was sent again after a lost connection (`resent`), this is the outcome of the
+            last copy, and an earlier copy may have arrived: a broker that restarts can return messages for a moment.
         REFUSED: the broker closed the channel because of this message. If the publisher has `overflow_rejects`, also: a
             full queue rejected the message (basic.nack).
         TIMEOUT: the broker did not answer before the deadline.

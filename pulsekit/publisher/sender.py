@@ -224,6 +224,8 @@ class Sender:
         if message.receipt is None:  # the message has not timed out
             if outcome is Outcome.REFUSED:
                 outcome, detail = self._on_nack(message)
+            elif outcome is Outcome.RETURNED and message.sends > 1:
+                detail += "; it was sent again, and the first copy may have arrived"
             self._settle(message, outcome, detail)
         if self._isolation.size is not None and self._isolation.answered(message):
             self.flush_soon()

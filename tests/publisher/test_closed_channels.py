@@ -14,7 +14,7 @@ from pulsekit import Draft, Outcome, Properties
 from pulsekit._amqp import methods
 from pulsekit._amqp.link import Link
 from pulsekit.publisher.isolation import Isolation
-from pulsekit.queues import queue_depth
+from pulsekit.queues import delete_queue, queue_depth
 from pulsekit.sandbox.protocol.publishing import ContentAssembler
 
 if TYPE_CHECKING:
@@ -316,6 +316,31 @@ async def test_a_negative_confirm_is_a_refusal_only_for_a_full_queue(
         with pytest.raises(pulsekit.OutcomeUnknown, match=r"may or may not have arrived \(negative confirm; a queue"):
             await shaky.publisher(exchange).publish({}, KEY)
     assert (await queue_depth(pulse, full.name)).ready == 1
+
+
+async def test_the_return_of_a_second_copy_says_that_the_first_may_have_arrived(
+    user: PulseUser, exchange: str, pulse: pulsekit.Pulse
+) -> None:
+    await pulse.create_exchange(exchange)
+    queue = f"queue/{user.name}/q"
+    async with pulse.subscribe(exchange, queue=queue):
+        pass
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as shaky:
+        publisher = shaky.publisher(exchange, mandatory=True)
+        await publisher.open()
+        proxy.hold_answers()
+        publishing = asyncio.ensure_future(publisher.publish({}, KEY))
+        while not (await queue_depth(pulse, queue)).ready:
+            await asyncio.sleep(0.01)
+        await delete_queue(pulse, queue)
+        proxy.cut()
+        proxy.release_answers()
+        with pytest.raises(pulsekit.MessageReturned, match="the first copy may have arrived") as caught:
+            await publishing
+        assert caught.value.receipt.resent
+        with pytest.raises(pulsekit.MessageReturned) as caught:
+            await publisher.publish({}, KEY)
+        assert "copy" not in caught.value.receipt.detail
 
 
 @pytest.mark.parametrize("what", ["publisher", "subscription"])
