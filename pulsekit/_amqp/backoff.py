@@ -23,11 +23,11 @@ class Backoff:
     healthy: float = 30.0
     _attempt: int = 0
 
-    def next(self) -> float:
-        """Return the seconds to wait before the next attempt."""
+    def next(self, *, jitter: bool = True) -> float:
+        """Return the seconds to wait before the next attempt. Without jitter, it is the upper limit of the delay."""
         ceiling = min(self.most, self.first * 2 ** min(self._attempt, 30))
         self._attempt += 1
-        return random.uniform(0, ceiling)  # noqa: S311 - jitter, not a secret
+        return random.uniform(0, ceiling) if jitter else ceiling  # noqa: S311 - jitter, not a secret
 
     def connected_for(self, seconds: float) -> None:
         """Start over if a connection was open for long enough to be healthy."""

@@ -8,7 +8,7 @@ link, declares what it needs (exchange, queue, bindings), works until its channe
   link that lasted 30 seconds, so that a broker that accepts and drops connections does not cause a busy loop.
 - Hosts: each attempt tries all hosts of the cluster in turn, starting after the host that was used last.
 - Failure: an error of the first attempt is final, since the configuration is probably wrong. Later, only a refusal by
-  the broker is final, and a refused login or virtual host only after five more attempts.
+  the broker is final, and a refused login or virtual host only after five more attempts, whose delays have no jitter.
 - Liveness: the link checks four times in two heartbeat intervals whether data have arrived (AMQP 0-9-1 §4.2.7).
 
 Invariants: at most one link is current; epochs ascend; after `_failure` is set, `link()` raises a copy of it for every
@@ -240,7 +240,7 @@ class Connection:
                 log.warning("%s lost the connection to %s%s", self.name, self._broker, reason)
                 await link.close()
             self._enter(State.BACKING_OFF)
-            pause = self._backoff.next()
+            pause = self._backoff.next(jitter=not refused)  # short delays would use up the attempts for a login
             await asyncio.sleep(pause if self.epoch else min(pause, max(0.0, give_up - loop.time())))
 
     def _on_blocked(self, reason: str | None) -> None:

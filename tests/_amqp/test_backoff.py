@@ -15,6 +15,11 @@ def test_delays_are_jittered_up_to_their_limit(attempts: int, first: float, most
     assert all(0 <= pause <= min(most, first * 2**number) for number, pause in enumerate(pauses))
 
 
+def test_delays_without_jitter_are_their_limit() -> None:
+    backoff = Backoff(first=1, most=5)
+    assert [backoff.next(jitter=False) for _ in range(4)] == [1, 2, 4, 5]
+
+
 def test_delays_start_over_only_after_a_healthy_time() -> None:
     backoff = Backoff(first=1, most=1000)
     for _ in range(9):

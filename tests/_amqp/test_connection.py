@@ -133,9 +133,9 @@ async def test_the_pause_depends_on_how_long_each_connection_lasted(user: PulseU
     class Pauses(Backoff):
         calls: list[tuple[str, float]]
 
-        def next(self) -> float:
+        def next(self, *, jitter: bool = True) -> float:
             self.calls.append(("next", 0.0))
-            return 0.0
+            return 0.0 if jitter else 1.0
 
         def connected_for(self, seconds: float) -> None:
             self.calls.append(("connected", seconds))
@@ -662,14 +662,21 @@ async def test_a_user_without_permissions_for_a_moment_reconnects(rabbitmq: Rabb
                 f"{everything}, {everything}, {everything}, {name})"
             )
 
+    class Recorded(Backoff):
+        def next(self, *, jitter: bool = True) -> float:
+            jitters.append(jitter)
+            return super().next(jitter=jitter)
+
+    jitters: list[bool] = []
     async with asyncio.TaskGroup() as tasks:
-        backoff = Backoff(first=0.01, most=0.01)
+        backoff = Recorded(first=0.01, most=0.01)
         connection = Connection(parse_url(user.url), name="publisher", on_state=on_state, backoff=backoff)
         connection.start(tasks)
         await connection.link()
         forbid(rabbitmq, user)
         await states.until(State.READY, 2)
         await connection.close()
+    assert jitters == [True, False, False]  # after the loss, and after two refusals
 
 
 async def test_a_refused_virtual_host_ends_the_connection_with_an_error(rabbitmq: RabbitMQ) -> None:
