@@ -72,7 +72,7 @@ class PrefetchChannel(FrameChannel):
 
     @property
     def is_overfull(self) -> bool:
-        """Whether so many messages arrived before answers that they need as many bytes as the limit again."""
+        """Whether the messages that arrived before answers have reached the limit a second time."""
         return self._full and self._bytes >= self._most
 
     @property
