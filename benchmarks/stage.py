@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["KEY", "Stage", "read_bodies", "read_jobs", "spoiled", "with_one_spoiled"]
 
 KEY = "treeherder.mozilla-central._"
-ROOT_OF_4 = "PULSEKIT_BENCH_RABBITMQ4_ROOT"
+_ROOT_OF_4 = "PULSEKIT_BENCH_RABBITMQ4_ROOT"
 
 _JOBS = 256  # different jobs, which are repeated
 _LINK = "https://ci.example.com/api/queue/v1/task/{0}/runs/0/artifacts/public/{1}"
@@ -151,9 +151,9 @@ class Stage:
         from support.rabbitmq.node import PrivateNode
         from support.rabbitmq.root import Root
 
-        folder = os.environ.get(ROOT_OF_4)
+        folder = os.environ.get(_ROOT_OF_4)
         if not folder:
-            raise LeftOut(f"{ROOT_OF_4} does not name a root folder with RabbitMQ 4, such as one made by debootstrap")
+            raise LeftOut(f"{_ROOT_OF_4} does not name a root folder with RabbitMQ 4, such as one made by debootstrap")
         home = self._owned.enter_context(Home(root=Root(Path(folder).resolve())))
         node = self._owned.enter_context(PrivateNode(home))
         self.versions["RabbitMQ 4"] = ".".join(map(str, node.version))

@@ -427,7 +427,10 @@ class Subscription:
         if not self._durable:
             return await channel.closed()
 
+        is_full = False  # at the last check, which then used another connection
+
         async def depth() -> tuple[int, int, int]:
+            nonlocal is_full
             is_full = channel.link.router.is_full
             async with self._connection.request_link(channel.link, urgent=False) as link:
                 ready, unsettled, consumers = await channel.depth(link)
@@ -439,11 +442,13 @@ class Subscription:
 
         full_prefetch = FullPrefetch()
         monitor = DepthMonitor(self.queue, self._limits, self._on_depth)
-        self._tasks.create_task(monitor.run(depth), name=f"depth of {self.queue}")
+        monitoring = self._tasks.create_task(monitor.run(depth), name=f"depth of {self.queue}")
         try:
             return await channel.closed()
         finally:
             monitor.stop()
+            if is_full:
+                monitoring.cancel()  # the end of this channel does not end a request on another connection
 
     def _on_unreachable(self) -> None:
         """Note that the queue is on a node that is down, so that messages published meanwhile do not reach it."""

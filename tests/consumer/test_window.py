@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import pulsekit
+from pulsekit._amqp.connection import Connection
 
 if TYPE_CHECKING:
     from support.rabbitmq.broker import PulseUser
@@ -98,6 +99,26 @@ async def test_requests_at_the_limit_let_no_message_arrive(pulse: pulsekit.Pulse
         assert messages.paused
         assert messages.waiting == arrived
         assert [number(await anext(messages)) for _ in range(arrived)] == list(range(arrived))
+
+
+async def test_a_request_that_hangs_does_not_delay_the_end(
+    pulse: pulsekit.Pulse, exchange: str, user: PulseUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs = asyncio.Event()
+
+    async def never_opens(_: Connection) -> Any:
+        hangs.set()
+        await asyncio.Event().wait()
+
+    limits, queue = pulsekit.Limits(interval=0.01), f"queue/{pulse.user}/large"
+    async with (
+        asyncio.timeout(30),
+        pulsekit.connect(user.url) as consuming,
+        consuming.subscribe(exchange, queue=queue, prefetch_bytes=LIMIT, limits=limits),
+    ):
+        monkeypatch.setattr(Connection, "_open", never_opens)
+        await send(pulse, exchange, 60)
+        await hangs.wait()
 
 
 async def test_a_request_about_a_private_queue_is_refused_when_others_have_doubled_the_bytes(
