@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400), pytest.mark.usefixtures("nothing_left")]
 
+_NODE_SECONDS = 60.0  # after a partition, a node is back within ten seconds, or never
+
 
 @pytest.fixture(params=["pause_minority", "autoheal"])
 def divided(rabbitmq: RabbitMQ, request: pytest.FixtureRequest) -> Iterator[DividedCluster]:
@@ -80,8 +82,7 @@ async def test_the_network_between_nodes_is_cut_and_healed(
             await until(lambda: has_leader(divided, minority.stage.queue, others))
             await majority.publishes_more()
             divided.heal()
-            await minority.publishes_more()
-            await majority.publishes_more()
+            await continued(divided, minority, majority)
             for side in (minority, majority):
                 side.stop()
         both = []
@@ -92,6 +93,18 @@ async def test_the_network_between_nodes_is_cut_and_healed(
             assert totals.confirmed + totals.returned + totals.unknown == totals.sent
             both.append(astuple(totals))
         figures(Totals(*map(sum, zip(*both, strict=True))))
+
+
+async def continued(cluster: DividedCluster, *sides: Side) -> None:
+    """Wait until both sides publish again. If a node does not start again by itself, restart it."""
+    try:
+        async with asyncio.timeout(_NODE_SECONDS):
+            for side in sides:
+                await side.publishes_more()
+    except TimeoutError:
+        await asyncio.to_thread(cluster.restart_silent)
+        for side in sides:
+            await side.publishes_more()
 
 
 def has_leader(cluster: DividedCluster, queue: str, nodes: Sequence[PrivateNode]) -> bool:
