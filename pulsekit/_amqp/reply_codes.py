@@ -173,6 +173,7 @@ def _advice(kind: type[BrokerRefused], text: str) -> str:
             )
         return (
             f"{text}; the queue exists with other properties, which cannot be changed: declare the queue with its "
-            "present properties, use it as it is with Queue(…, existing=True), or use another name"
+            "present properties, use it as it is with Queue(…, existing=True) or 'consume --existing', or use another "
+            "name"
         )
     return text
