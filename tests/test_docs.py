@@ -60,13 +60,13 @@ def test_every_promise_has_tests(name: str) -> None:
     assert promises == proven(name.capitalize())
 
 
-def test_the_table_of_faults_is_that_of_the_last_run() -> None:
-    text, run = page.PAGE.read_text(encoding="utf-8"), json.loads(page.FIGURES.read_text(encoding="utf-8"))
-    assert page.drawn(text, run) == text, "python tests/faults/page.py draws it"
+def test_the_tables_of_faults_are_those_of_the_runs() -> None:
+    text, runs = page.PAGE.read_text(encoding="utf-8"), json.loads(page.FIGURES.read_text(encoding="utf-8"))
+    assert page.drawn(text, runs) == text, "python tests/faults/page.py draws it"
 
 
 def test_every_fault_that_is_measured_is_in_the_table_and_adds_up() -> None:
-    faults = json.loads(page.FIGURES.read_text(encoding="utf-8"))["faults"]
+    runs = json.loads(page.FIGURES.read_text(encoding="utf-8"))
     tests = re.compile(r"^async def (\w+)\(([^)]*)\)", re.MULTILINE)
     measured = {
         f"tests/faults/{path.name}::{name}"
@@ -74,8 +74,9 @@ def test_every_fault_that_is_measured_is_in_the_table_and_adds_up() -> None:
         for name, arguments in tests.findall(path.read_text(encoding="utf-8"))
         if "figures" in arguments
     }
-    assert {fault["test"].partition("[")[0] for fault in faults} == measured
-    for fault in faults:
+    for run in runs:
+        assert {fault["test"].partition("[")[0] for fault in run["faults"]} == measured
+    for fault in (fault for run in runs for fault in run["faults"]):
         outcomes = ("confirmed", "returned", "refused", "timeout", "unknown", "unsent")
         assert fault["sent"] == sum(fault[outcome] for outcome in outcomes), fault["test"]
         assert fault["received"] == fault["distinct"] + fault["duplicates"], fault["test"]

@@ -1,12 +1,14 @@
-"""The table of docs/reliability.md, drawn from the figures of one run.
+"""The tables of docs/reliability.md, drawn from the figures of several runs in docs/reliability.json.
 
-After `nox -s faults -- --figures docs/reliability.json`, `python tests/faults/page.py` draws it.
+`nox -s faults -- --figures FILE` writes the figures of one run, and `python tests/faults/page.py FILE…` keeps those of
+several runs and draws the tables. Without a file, it draws those that are kept.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,16 +57,42 @@ def _words(test: str) -> str:
     return f"[{label}](../{path})"
 
 
-def drawn(text: str, run: Mapping[str, Any]) -> str:
-    """Return the text of the page with a new table and the description of its run."""
-    versions = ", ".join(f"{name} {number}" for name, number in run["versions"].items())
-    lines = (f"Run on {run['date']} on {run['machine']}, with {versions}.", "", *table(run["faults"]), "")
+def drawn(text: str, runs: Sequence[Mapping[str, Any]]) -> str:
+    """Return the text of the page with new tables: the sums of each run, and each fault in one run of each RabbitMQ."""
+    lines = [
+        *("The sums of each run, in the order in which they ran:", "", *_sums(runs), ""),
+        *(line for run in {run["versions"]["RabbitMQ"]: run for run in runs}.values() for line in _faults(run)),
+    ]
     new = _BEGIN + "\n".join(lines) + _END
     text, count = re.subn(re.escape(_BEGIN) + ".*?" + re.escape(_END), lambda _: new, text, flags=re.DOTALL)
     if count != 1:
-        raise ValueError(f"the page has no place for the table, between {_BEGIN!r} and {_END!r}")
+        raise ValueError(f"the page has no place for the tables, between {_BEGIN!r} and {_END!r}")
     return text
 
 
-if __name__ == "__main__":
+def _sums(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    yield f"| RabbitMQ | date | faults | {' | '.join(_COUNTS.values())} |"
+    yield f"|---|---|{'---:|' * (len(_COUNTS) + 1)}"
+    for run in runs:
+        sums = [f"{sum(fault[name] for fault in run['faults']):,}" for name in _COUNTS]
+        yield f"| {run['versions']['RabbitMQ']} | {run['date']} | {len(run['faults'])} | {' | '.join(sums)} |"
+
+
+def _faults(run: Mapping[str, Any]) -> Iterator[str]:
+    versions = ", ".join(f"{name} {number}" for name, number in run["versions"].items())
+    yield f"Each fault in the run on {run['date']} on {run['machine']}, with {versions}:"
+    yield ""
+    yield from table(run["faults"])
+    yield ""
+
+
+def main() -> None:
+    if files := sys.argv[1:]:
+        runs = [json.loads(Path(file).read_text(encoding="utf-8")) for file in files]
+        text = re.sub(r"\{[^{}]*\}", lambda fault: " ".join(fault[0].split()), json.dumps(runs, indent=1))
+        FIGURES.write_text(f"{text}\n", encoding="utf-8")  # with a line for each fault
     PAGE.write_text(drawn(PAGE.read_text(encoding="utf-8"), json.loads(FIGURES.read_text(encoding="utf-8"))), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
