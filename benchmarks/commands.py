@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["ended", "pulsekit", "sandbox"]
+__all__ = ["ended", "environment", "pulsekit", "python", "sandbox"]
 
 _UNLIMITED = "1000000000"  # messages; benchmarks exceed the limits of PulseGuardian
 _END = 10.0  # seconds
@@ -21,11 +21,19 @@ _END = 10.0  # seconds
 
 def pulsekit(folder: Path | str, *arguments: str, url: str = "", **streams: Any) -> subprocess.Popen[bytes]:
     """Start a command in a folder, and return its process."""
-    environment = {name: value for name, value in os.environ.items() if name != "CI" and not name.startswith("PULSE_")}
-    environment |= dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), str(folder))
-    if url:
-        environment["PULSE_URL"] = url
-    return subprocess.Popen((sys.executable, "-m", "pulsekit", *arguments), cwd=folder, env=environment, **streams)
+    return python(folder, "-m", "pulsekit", *arguments, url=url, **streams)
+
+
+def python(folder: Path | str, *arguments: str, url: str = "", **streams: Any) -> subprocess.Popen[bytes]:
+    """Start Python in a folder, and return its process."""
+    return subprocess.Popen((sys.executable, *arguments), cwd=folder, env=environment(folder, url), **streams)
+
+
+def environment(folder: Path | str, url: str = "") -> dict[str, str]:
+    """Return the environment without the configuration of the user."""
+    kept = {name: value for name, value in os.environ.items() if name != "CI" and not name.startswith("PULSE_")}
+    kept |= dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), str(folder))
+    return kept | {"PULSE_URL": url} if url else kept
 
 
 def ended(process: subprocess.Popen[bytes]) -> resource.struct_rusage:

@@ -89,6 +89,15 @@ _ITERATOR = ("aio-pika iterator",)
 _STRICT = "pulsekit is_valid, profile strict"
 _TYPER = ("a bare typer application",)
 _TABLE = "pulsekit BindingTable of {:,}"
+_TAIL, _SAVE = "pulsekit tail, a full queue", "pulsekit tail --save, a full queue"
+_LIBRARY = "pulsekit async for, decoded, a full queue"
+_GROWING = (
+    ("growth", "pulsekit publish_many, dicts, validated: {:,}", "publish_many"),
+    ("growth", "pulsekit async for, decoded: {:,}", "async for"),
+    ("recordings", "pulsekit read_recording: {:,}", "read_recording"),
+    ("recordings", "pulsekit preview: {:,}", "pulsekit preview"),
+    ("validate", "NDJSON to verdicts by pulsekit, {:,} lines", "verdicts on lines"),
+)
 _SLACK = 30.0  # MB of additional memory for ten times the input
 
 
@@ -106,12 +115,48 @@ def _flat(name: str, case: str) -> Goal:
     )
 
 
+def _steady(part: str, case: str, name: str) -> tuple[Goal, Goal]:
+    """Compare a million of something with a hundred thousand."""
+    most, tenth = case.format(1_000_000), case.format(100_000)
+    return (
+        Goal(
+            f"1,000,000 with {name}: CPU of each, of that with 100,000",
+            part,
+            most,
+            1.2,
+            most=True,
+            figure="cpu_us",
+            beside=(tenth,),
+        ),
+        Goal(
+            f"1,000,000 with {name}: memory, beside that with 100,000",
+            part,
+            most,
+            _SLACK,
+            most=True,
+            figure="peak_mb",
+            beside=(tenth,),
+            how="difference",
+            unit="MB",
+        ),
+    )
+
+
 GOALS = (
     Goal(
         "publish_many from dicts, validated: of the limit in C, which only sends",
         "publish",
         _VALIDATED,
-        0.70,
+        1.0,
+        beside=(LIMIT,),
+    ),
+    Goal(
+        "publish_many from dicts, validated: CPU of the client, of the limit in C",
+        "publish",
+        _VALIDATED,
+        4.0,
+        most=True,
+        figure="cpu_us",
         beside=(LIMIT,),
     ),
     Goal(
@@ -182,26 +227,52 @@ GOALS = (
     ),
     *(
         Goal(
-            f"{name} {until}, {figure[:3]}: of {beside}",
-            "latency",
+            f"{name} {until}{place}, {figure[:3]}: of {beside}",
+            part,
             f"{name}, {until}",
             1.1,
             most=True,
             figure=figure,
             beside=(f"{beside}, {until}",),
         )
+        for part, place in (("latency", ""), ("latency-sandbox", " on the sandbox"))
         for name, beside in (("pulsekit", "asyncio and pamqp"), ("pulsekit.sync", "kombu"))
         for until in ("to confirm", "to consumer")
         for figure in ("p50 µs", "p99 µs")
     ),
     Goal(
-        "pulsekit publish FILE: of what the library reaches",
+        "pulsekit consume, async def, one message at a time, p50: of the best of celery, kombu and pika",
+        "workers",
+        "pulsekit consume, async def",
+        1.1,
+        most=True,
+        figure="p50 µs",
+        beside=("celery worker", "kombu ConsumerMixin", "pika"),
+    ),
+    Goal(
+        "pulsekit publish FILE: of the library",
         "streams",
         "pulsekit publish FILE",
-        0.6,
+        0.95,
         beside=(_VALIDATED,),
     ),
-    Goal("pulsekit tail -o ndjson: of a full queue", "streams", "pulsekit tail, a full queue", RATE, unit="/s"),
+    Goal(
+        "pulsekit validate FILE, no invalid job: of orjson and jsonschema-rs",
+        "streams",
+        "pulsekit validate FILE, no invalid job",
+        0.33,
+        beside=("orjson and jsonschema-rs, the same lines",),
+    ),
+    Goal("pulsekit tail: of the consumer of the library", "streams", _TAIL, 0.8, beside=(_LIBRARY,)),
+    Goal("pulsekit tail --save: of the consumer of the library", "streams", _SAVE, 0.8, beside=(_LIBRARY,)),
+    Goal(
+        "read_recording: of orjson.loads a line",
+        "recordings",
+        "pulsekit read_recording: 100,000",
+        0.5,
+        beside=("orjson.loads of each line",),
+    ),
+    Goal("pulsekit tail -o ndjson: of a full queue", "streams", _TAIL, RATE, unit="/s"),
     Goal(
         f"pulsekit tail -o ndjson: behind a publisher of {RATE:,}/s when that ends",
         "streams",
@@ -212,23 +283,16 @@ GOALS = (
         unit="ms",
         given=("offered/s", 0.95 * RATE),
     ),
-    Goal(
-        "pulsekit match KEY --binding PATTERN: of a bare typer application",
-        "startup",
-        "pulsekit match KEY --binding PATTERN",
-        1.05,
-        most=True,
-        beside=_TYPER,
+    *(
+        Goal(f"{case}: of a bare typer application", "startup", case, bound, most=True, beside=_TYPER)
+        for case, bound in (
+            ("pulsekit match KEY --binding PATTERN", 1.05),
+            ("pulsekit validate JOB.json", 1.05),
+            ("pulsekit --help", 1.05),
+            ("pulsekit, a completion", 1.05),
+            ("pulsekit demo, to its first line", 5.0),
+        )
     ),
-    Goal(
-        "pulsekit validate JOB.json: of a bare typer application",
-        "startup",
-        "pulsekit validate JOB.json",
-        1.05,
-        most=True,
-        beside=_TYPER,
-    ),
-    Goal("pulsekit --help: of a bare typer application", "startup", "pulsekit --help", 1.05, most=True, beside=_TYPER),
     Goal("is_valid, profile strict: CPU a job", "validate", _STRICT, 9.0, most=True, figure="cpu_us", unit="µs"),
     Goal(
         "problems of an invalid job: CPU, of is_valid",
@@ -241,6 +305,15 @@ GOALS = (
     ),
     Goal("100,000 bindings: keys that are not cached", "match", _TABLE.format(100_000), 100_000, unit="/s"),
     Goal("100,000 bindings: cached keys", "match", _TABLE.format(100_000), 1_000_000, figure="memo/s", unit="/s"),
+    Goal(
+        "1,000,000 bindings: CPU of a lookup, of that with 100,000",
+        "match",
+        _TABLE.format(1_000_000),
+        1.2,
+        most=True,
+        figure="cpu_us",
+        beside=(_TABLE.format(100_000),),
+    ),
     Goal(
         "100,000 bindings: memory of each beyond its text",
         "match",
@@ -268,9 +341,10 @@ GOALS = (
         figure="6 x #.a µs",
         unit="µs",
     ),
+    *(goal for part, case, name in _GROWING for goal in _steady(part, case, name)),
     _flat("pulsekit publish, piped", "pulsekit publish, piped"),
     _flat("pulsekit validate FILE", "pulsekit validate FILE"),
     _flat("pulsekit match over a recording", "pulsekit match, a piped recording"),
-    _flat("pulsekit tail", "pulsekit tail, a full queue"),
-    _flat("pulsekit tail --save", "pulsekit tail --save, a full queue"),
+    _flat("pulsekit tail", _TAIL),
+    _flat("pulsekit tail --save", _SAVE),
 )

@@ -7,11 +7,10 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from importlib import import_module
 from itertools import islice, pairwise
-from statistics import quantiles
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.measure import Client, Meter, Part, in_fresh_process
+from benchmarks.measure import Client, Meter, Part, in_fresh_process, percentiles
 from benchmarks.raw import raw_client
 from benchmarks.stage import read_bodies
 
@@ -43,7 +42,7 @@ async def _measure(
             for body in islice(bodies, count):
                 await exchange(body)
                 times.append(perf_counter())
-    _note(meter, times)
+    meter.extra |= percentiles([after - before for before, after in pairwise(times)])
 
 
 def _measure_blocking(
@@ -60,13 +59,7 @@ def _measure_blocking(
             for body in islice(bodies, count):
                 exchange(body)
                 times.append(perf_counter())
-    _note(meter, times)
-
-
-def _note(meter: Meter, times: list[float]) -> None:
-    lasted = [after - before for before, after in pairwise(times)]
-    hundredths = quantiles(lasted, n=100) if len(lasted) > 1 else lasted * 99
-    meter.extra |= {"p50 µs": hundredths[49] * 1e6, "p99 µs": hundredths[98] * 1e6}
+    meter.extra |= percentiles([after - before for before, after in pairwise(times)])
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <time.h>
+#include <unistd.h>
 
 #if __has_include(<rabbitmq-c/amqp.h>)
 #include <rabbitmq-c/amqp.h>
@@ -242,6 +243,7 @@ static void measure_consume(const char *task, amqp_connection_state_t connection
     if (got == warm) start = now();
   }
   print_sample(messages - warm, start, now(), messages);
+  sleep(1); /* a quorum queue requeues what it has not yet settled when the channel closes */
 }
 
 int main(int argc, char **argv) {

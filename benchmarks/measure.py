@@ -12,17 +12,18 @@ import sys
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
+from statistics import quantiles
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias
 
 from benchmarks.tasks import Failed, Sample, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 
     from benchmarks.stage import Stage
 
-__all__ = ["Client", "Meter", "Part", "in_fresh_process", "load", "main"]
+__all__ = ["Client", "Meter", "Part", "in_fresh_process", "load", "main", "percentiles", "processor_time"]
 
 _WARM_UP = 0.2  # minimal seconds of the last step of the warm-up, unless a measurement is shorter
 _WARM_UP_SHARE = 10  # the warm-up consumes 1 in 10 messages of a queue
@@ -74,10 +75,10 @@ class Meter:
         yield self._count
         self._stop = _now()
 
-    def ran(self, seconds: float, usage: resource.struct_rusage) -> None:
-        """Record the resource usage of a command that completed the task."""
+    def ran(self, seconds: float, usage: resource.struct_rusage, cpu: float | None = None) -> None:
+        """Record the resource usage of a command that completed the task, or `cpu` seconds of its processor time."""
         self._count = self._total = self._task.messages
-        self._stop = (seconds, usage.ru_utime + usage.ru_stime)
+        self._stop = (seconds, usage.ru_utime + usage.ru_stime if cpu is None else cpu)
         self._peak = usage.ru_maxrss
 
     def sample(self) -> Sample:
@@ -127,6 +128,18 @@ def in_fresh_process(part: str, task: Task, *command: str) -> Sample:
     if process.returncode:
         raise Failed(f"{part}, {task.case}: {complaint.strip()}")
     return Sample(**json.loads(answer))
+
+
+def percentiles(seconds: Sequence[float]) -> dict[str, float]:
+    """Return the median and the 99th percentile as figures of a sample."""
+    hundredths = quantiles(seconds, n=100) if len(seconds) > 1 else [*seconds] * 99
+    return {"p50 µs": hundredths[49] * 1e6, "p99 µs": hundredths[98] * 1e6}
+
+
+def processor_time(pid: int) -> float:
+    """Return the processor time of a process in seconds, from proc(5)."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _now() -> tuple[float, float]:

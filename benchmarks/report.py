@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["amount", "bound", "columns", "conditions", "figures", "goals_table", "number", "read", "table", "write"]
 
 _PACKAGES = (
-    *("aio-pika", "aiormq", "pamqp", "kombu", "amqp", "pika", "faststream"),
-    *("fastjsonschema", "jsonschema", "orjson", "typer", "rich"),
+    *("aio-pika", "aiormq", "pamqp", "kombu", "amqp", "pika", "faststream", "celery"),
+    *("fastjsonschema", "jsonschema", "jsonschema-rs", "orjson", "typer", "rich"),
 )
 _RATIOS = 2  # columns of ratios
 _LINE = 110  # columns of the longest list or object that is written on one line

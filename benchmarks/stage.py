@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.commands import sandbox
+from benchmarks.measure import processor_time
 from benchmarks.tasks import Failed, LeftOut, Task
 
 if TYPE_CHECKING:
@@ -113,11 +114,11 @@ class Stage:
     def watched(self, broker: str | None = None) -> Iterator[Callable[[Sample], None]]:
         """Yield a function that adds the broker's processor time for one operation to a sample."""
         pids = self._broker(broker).pids
-        before = sum(map(_cpu, pids))
+        before = sum(map(processor_time, pids))
 
         def note(sample: Sample) -> None:
             if pids:
-                sample.extra["broker µs"] = (sum(map(_cpu, pids)) - before) / sample.total * 1e6
+                sample.extra["broker µs"] = (sum(map(processor_time, pids)) - before) / sample.total * 1e6
 
         yield note
 
@@ -213,12 +214,6 @@ def _channel(task: Task) -> Iterator[Any]:
     pika: Any = import_module("pika")
     with pika.BlockingConnection(pika.URLParameters(task.url)) as connection:
         yield connection.channel()
-
-
-def _cpu(pid: int) -> float:
-    """Return the processor time of a process in seconds, from proc(5)."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _lines(task: Task) -> list[bytes]:

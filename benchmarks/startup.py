@@ -1,4 +1,4 @@
-"""Measure the time from the start of a command to its end."""
+"""Measure the time from the start of a command to its end, or to its first line."""
 
 from __future__ import annotations
 
@@ -10,18 +10,36 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.measure import Client, Part
+from benchmarks.measure import Client, Part, in_fresh_process
 from benchmarks.stage import KEY
 from benchmarks.tasks import Failed
 from pulsekit.schemas.schema import shipped_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from benchmarks.measure import Meter
-    from benchmarks.tasks import Task
+    from benchmarks.stage import Stage
+    from benchmarks.tasks import Sample, Task
 
 __all__ = ["PART"]
 
 _BARE = "import typer\ndef main(name: str, count: int = 1) -> None: typer.echo(name * count)\ntyper.run(main)"
+_CONNECT = """
+import asyncio, sys, pulsekit
+async def main():
+    async with pulsekit.connect(sys.argv[1]) as pulse:
+        await pulse.check()
+asyncio.run(main())
+"""
+_AIO_PIKA_CONNECT = """
+import asyncio, sys, aio_pika
+async def main():
+    async with await aio_pika.connect(sys.argv[1]) as connection:
+        await connection.channel()
+asyncio.run(main())
+"""
+_TYPED = {"_PULSEKIT_COMPLETE": "bash", "_PULSEKIT_LINE": "pulsekit ma", "_PULSEKIT_BREAKS": " :="}
 _PULSEKIT = str(Path(sys.executable).with_name("pulsekit"))
 
 
@@ -38,18 +56,46 @@ def _python(task: Task, meter: Meter, *command: str) -> None:
     _start(task, meter, sys.executable, *command)
 
 
-def _start(task: Task, meter: Meter, *command: str) -> None:
+def _connect(task: Task, meter: Meter, script: str) -> None:
+    _start(task, meter, sys.executable, "-c", script, task.url)
+
+
+def _complete(task: Task, meter: Meter) -> None:
+    if "match" not in (answer := _run(task, _PULSEKIT, more=_TYPED)):
+        raise Failed(f"match is not completed: {answer}")
+    _start(task, meter, _PULSEKIT, more=_TYPED)
+
+
+def _first_line(task: Task, meter: Meter, *command: str) -> None:
     for count in meter.phases():
         for _ in range(count):
-            _run(task, *command)
+            with subprocess.Popen(
+                command, cwd=task.folder, env=_environment(task), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            ) as process:
+                assert process.stdout
+                if not any(map(bytes.strip, process.stdout)):  # the first one is blank
+                    raise Failed(f"{' '.join(command)} printed nothing")
+                process.kill()
 
 
-def _run(task: Task, *command: str, status: int = 0) -> str:
-    """Run a command without the configuration of the user, and return its output."""
+def _start(task: Task, meter: Meter, *command: str, more: Mapping[str, str] | None = None) -> None:
+    for count in meter.phases():
+        for _ in range(count):
+            _run(task, *command, more=more)
+
+
+def _environment(task: Task) -> dict[str, str]:
+    """Return the environment without the configuration of the user."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PULSE", "PYTHON"))}
     environment = kept | dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), task.folder)
     # An installed package has bytecode. A checkout may have none, or may be read-only.
     environment |= {"PYTHONPYCACHEPREFIX": f"{task.folder}/bytecode", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    return environment
+
+
+def _run(task: Task, *command: str, status: int = 0, more: Mapping[str, str] | None = None) -> str:
+    """Run a command, and return its output."""
+    environment = _environment(task) | (more or {})
     done = subprocess.run(command, cwd=task.folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != status:
         raise Failed(f"{' '.join(command)}: exit {done.returncode}, not {status}: {done.stderr}")
@@ -73,7 +119,20 @@ _CLIENTS: dict[str, Client] = {
         bad=["validate", "spoiled.json", "--schema", "own.yml"],
     ),
     "pulsekit --help": lambda task, meter: _start(task, meter, _PULSEKIT, "--help"),
+    "pulsekit, a completion": _complete,
+    "pulsekit demo, to its first line": lambda task, meter: _first_line(task, meter, _PULSEKIT, "demo"),
+    "import pulsekit, connect": partial(_connect, script=_CONNECT),
+    "import aio_pika, connect": partial(_connect, script=_AIO_PIKA_CONNECT),
     "python -c pass": lambda task, meter: _python(task, meter, "-c", "pass"),
     "a bare typer application": lambda task, meter: _python(task, meter, "-c", _BARE, "hello"),
 }
-PART = Part("startup: from the start of the process to its end", "ms", _CLIENTS)
+
+
+def _measure(stage: Stage, part: str, case: str) -> Sample:
+    if "connect" not in case:
+        return in_fresh_process(part, stage.task(case))
+    with stage.queue(case) as task:
+        return in_fresh_process(part, task)
+
+
+PART = Part("startup: from the start of the process to its end", "ms", _CLIENTS, _measure)

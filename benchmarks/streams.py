@@ -7,17 +7,19 @@ import signal
 import subprocess
 from contextlib import ExitStack
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import islice
 from multiprocessing import Pipe, active_children, get_context
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.commands import ended, pulsekit
+from benchmarks.commands import ended, pulsekit, python
 from benchmarks.growth import publish_whole
 from benchmarks.measure import Client, Meter, Part, in_fresh_process
 from benchmarks.stage import KEY, read_bodies, read_jobs, with_one_spoiled
-from benchmarks.tasks import Failed, Sample, Task
+from benchmarks.tasks import Failed, LeftOut, Sample, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,6 +34,22 @@ RATE = 10_000  # messages a second that are published for tail
 _TICK = 0.02  # seconds between two batches of the publisher with a constant rate
 OTHER_KEY = "elsewhere.mozilla-central._"  # a binding of tail matches it, but no binding of the queue
 _MESSAGE_ID = b'"message_id":"'
+# The consumer of the library, without output: what tail could reach. It prints the ids, in the form of a record.
+_CONSUMER = """
+import asyncio, sys, pulsekit
+async def main(binding, count):
+    ids = []
+    async with pulsekit.connect() as pulse, pulse.subscribe(binding) as messages:
+        print("listening", file=sys.stderr, flush=True)
+        async for message in messages:
+            assert message.payload["version"] == 1
+            ids.append(message.properties.message_id)
+            await message.ack()
+            if len(ids) == count:
+                break
+    print("\\n".join(f'"message_id":"{id}"' for id in ids))
+asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+"""
 
 
 def _publish_file(task: Task, meter: Meter) -> None:
@@ -46,19 +64,40 @@ def _validate(task: Task, meter: Meter) -> None:
     _one_unlike(task, "valid", True, _lines(task, meter, 1, "validate", "-o", "ndjson", str(_jobs(task))))
 
 
+def _validate_valid(task: Task, meter: Meter) -> None:
+    lines = _lines(task, meter, 0, "validate", "-o", "ndjson", str(_valid_jobs(task)))
+    if (valid := sum(json.loads(line)["valid"] for line in lines)) != task.messages:
+        raise Failed(f"{valid} of {task.messages} jobs are valid")
+
+
+def _jsonschema_rs(task: Task, meter: Meter) -> None:
+    """Only read, decode and validate the same lines, in this process."""
+    import orjson
+
+    jsonschema_rs: Any = import_module("jsonschema_rs")
+    schema = json.loads(Path(task.folder, "schema.json").read_text(encoding="utf-8"))
+    is_valid = jsonschema_rs.validator_for(schema).is_valid
+    for count in meter.whole():
+        with _valid_jobs(task).open("rb") as lines:
+            if sum(is_valid(orjson.loads(line)) for line in lines) != count:
+                raise Failed("a valid job was refused")
+
+
 def _match(task: Task, meter: Meter) -> None:
     command = ("match", "-o", "ndjson", "--binding", "treeherder.#")
     _one_unlike(task, "matched", True, _lines(task, meter, 1, *command, piped=_records(task)))
 
 
-def _tail(task: Task, meter: Meter, *, rate: int | None = None, saved: bool = False) -> None:
+def _tail(task: Task, meter: Meter, *, rate: int | None = None, saved: bool = False, library: bool = False) -> None:
     """Measure tail with messages that are published at a rate, or without a rate, before tail reads them."""
-    recording = Path(task.folder, "recording.ndjson")
+    recording, binding = Path(task.folder, "recording.ndjson"), f"{task.exchange}:{OTHER_KEY}"
     shown = ("--save", str(recording), "--force", "--quiet") if saved else ("-o", "ndjson")
-    command = ("tail", f"{task.exchange}:{OTHER_KEY}", "-n", str(task.messages), *shown)
+    command = ("-m", "pulsekit", "tail", binding, "-n", str(task.messages), *shown)
+    if library:
+        command = ("-c", _CONSUMER, binding, str(task.messages))
     streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with ExitStack() as stack:
-        process = stack.enter_context(pulsekit(task.folder, *command, url=task.url, **streams))
+        process = stack.enter_context(python(task.folder, *command, url=task.url, **streams))
         stack.callback(process.kill)
         assert process.stdout
         assert process.stderr
@@ -193,14 +232,20 @@ def _jobs(task: Task) -> Path:
     return Path(task.folder, f"jobs-{task.messages}.ndjson")
 
 
+def _valid_jobs(task: Task) -> Path:
+    return Path(task.folder, f"valid-{task.messages}.ndjson")
+
+
 def _records(task: Task) -> Path:
     return Path(task.folder, f"records-{task.messages}.ndjson")
 
 
 def _write_input(task: Task) -> None:
-    """Write files of jobs and of records. Each has one additional invalid job or unroutable record."""
+    """Write files of jobs and of records. Two of them have an additional invalid job or unroutable record."""
     if _records(task).exists():
         return
+    with _valid_jobs(task).open("wb") as valid:
+        valid.writelines(body + b"\n" for body in islice(read_bodies(task), task.messages))
     with _jobs(task).open("w") as jobs, _records(task).open("w") as records:
         for number, job in enumerate(with_one_spoiled(read_jobs(task), task.messages, _spoiled(task))):
             key = OTHER_KEY if number == _spoiled(task) else KEY
@@ -210,14 +255,17 @@ def _write_input(task: Task) -> None:
 
 
 def _measure(stage: Stage, part: str, case: str) -> Sample:
+    if case == _RUST and find_spec("jsonschema_rs") is None:
+        raise LeftOut("jsonschema-rs is not installed")
     messages = stage.most // 10 if case.endswith(_TENTH) else stage.most
     with stage.queue(case, messages, filled=False) as task:
         _write_input(task)
         sample = in_fresh_process(part, task)
-        stage.check_queue(task, messages if "publish" in case else 0)
+        stage.check_queue(task, messages if case.startswith("pulsekit publish") else 0)
         return sample
 
 
+_RUST = "orjson and jsonschema-rs, the same lines"
 _TENTH = ", a tenth of the input"
 _CLIENTS: dict[str, Client] = {
     "pulsekit publish_many, dicts, validated": publish_whole,
@@ -226,8 +274,11 @@ _CLIENTS: dict[str, Client] = {
     "pulsekit publish, piped" + _TENTH: _publish_pipe,
     "pulsekit validate FILE": _validate,
     "pulsekit validate FILE" + _TENTH: _validate,
+    "pulsekit validate FILE, no invalid job": _validate_valid,
+    _RUST: _jsonschema_rs,
     "pulsekit match, a piped recording": _match,
     "pulsekit match, a piped recording" + _TENTH: _match,
+    "pulsekit async for, decoded, a full queue": partial(_tail, library=True),
     "pulsekit tail, a full queue": _tail,
     "pulsekit tail, a full queue" + _TENTH: _tail,
     "pulsekit tail --save, a full queue": partial(_tail, saved=True),

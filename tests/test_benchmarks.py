@@ -38,11 +38,13 @@ CASES = {
     "consume-rabbitmq4": ("pulsekit async for, decoded",),
     "latency": ("pulsekit, to confirm", "asyncio and pamqp, to consumer"),
     "latency-sandbox": ("pulsekit.sync, to consumer", "pika, to confirm"),
-    "streams": ("pulsekit publish, piped", "pulsekit match, a piped recording", "pulsekit tail, a full queue"),
+    "workers": ("pulsekit consume, async def",),
+    "streams": ("pulsekit publish, piped", "pulsekit validate FILE, no invalid job", "pulsekit tail, a full queue"),
     "growth": ("pulsekit publish_many, dicts, validated: 10", "pulsekit async for, decoded: 10"),
+    "recordings": ("pulsekit read_recording: 10", "pulsekit preview: 10"),
     "validate": ("pulsekit is_valid, profile strict",),
     "match": ("pulsekit BindingTable of 10",),
-    "startup": ("pulsekit match KEY --binding PATTERN",),
+    "startup": ("pulsekit match KEY --binding PATTERN", "pulsekit, a completion", "import pulsekit, connect"),
 }
 
 
