@@ -41,10 +41,10 @@ def charts(part: Mapping[str, Any]) -> dict[str, str]:
     sized = {row["case"] for rows in families.values() for row in rows.values()}
     rest = {case: row for case, row in cases.items() if case not in sized}
     drawn = {}
-    if rest:
+    if any(case.startswith("pulsekit") for case in rest):  # otherwise, the other clients are only in the table
         drawn[""] = _bars(part["title"], part["unit"], rest)
     if families:
-        drawn["-growth" if rest else ""] = _growth(part["title"], part["unit"], families)
+        drawn["-growth" if drawn else ""] = _growth(part["title"], part["unit"], families)
     return drawn
 
 

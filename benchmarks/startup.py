@@ -121,8 +121,8 @@ _CLIENTS: dict[str, Client] = {
     "pulsekit --help": lambda task, meter: _start(task, meter, _PULSEKIT, "--help"),
     "pulsekit, a completion": _complete,
     "pulsekit demo, to its first line": lambda task, meter: _first_line(task, meter, _PULSEKIT, "demo"),
-    "import pulsekit, connect": partial(_connect, script=_CONNECT),
-    "import aio_pika, connect": partial(_connect, script=_AIO_PIKA_CONNECT),
+    "pulsekit, import and connect": partial(_connect, script=_CONNECT),
+    "aio-pika, import and connect": partial(_connect, script=_AIO_PIKA_CONNECT),
     "python -c pass": lambda task, meter: _python(task, meter, "-c", "pass"),
     "a bare typer application": lambda task, meter: _python(task, meter, "-c", _BARE, "hello"),
 }

@@ -44,7 +44,7 @@ CASES = {
     "recordings": ("pulsekit read_recording: 10", "pulsekit preview: 10"),
     "validate": ("pulsekit is_valid, profile strict",),
     "match": ("pulsekit BindingTable of 10",),
-    "startup": ("pulsekit match KEY --binding PATTERN", "pulsekit, a completion", "import pulsekit, connect"),
+    "startup": ("pulsekit match KEY --binding PATTERN", "pulsekit, a completion", "pulsekit, import and connect"),
 }
 
 

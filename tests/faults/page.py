@@ -1,7 +1,7 @@
 """The tables of docs/reliability.md, drawn from the figures of several runs in docs/reliability.json.
 
-`nox -s faults -- --figures FILE` writes the figures of one run, and `python tests/faults/page.py FILE…` keeps those of
-several runs and draws the tables. Without a file, it draws those that are kept.
+`nox -s faults -- --figures FILE` writes the figures of one run. `python tests/faults/page.py FILE…` stores the figures
+of several runs and draws the tables. Without a file, the script only draws the tables.
 """
 
 from __future__ import annotations
