@@ -6,14 +6,14 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import resource
     from collections.abc import Iterator
-    from pathlib import Path
 
-__all__ = ["ended", "environment", "pulsekit", "python", "sandbox"]
+__all__ = ["ended", "environment", "processor_time", "pulsekit", "python", "sandbox"]
 
 _UNLIMITED = "1000000000"  # messages; benchmarks exceed the limits of PulseGuardian
 _END = 10.0  # seconds
@@ -41,6 +41,12 @@ def ended(process: subprocess.Popen[bytes]) -> resource.struct_rusage:
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     return usage
+
+
+def processor_time(pid: int) -> float:
+    """Return the processor time of a process in seconds, from proc(5)."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from benchmarks.stage import Stage
 
-__all__ = ["Client", "Meter", "Part", "in_fresh_process", "load", "main", "percentiles", "processor_time"]
+__all__ = ["Client", "Meter", "Part", "in_fresh_process", "load", "main", "percentiles"]
 
 _WARM_UP = 0.2  # minimal seconds of the last step of the warm-up, unless a measurement is shorter
 _WARM_UP_SHARE = 10  # the warm-up consumes 1 in 10 messages of a queue
@@ -134,12 +134,6 @@ def percentiles(seconds: Sequence[float]) -> dict[str, float]:
     """Return the median and the 99th percentile as figures of a sample."""
     hundredths = quantiles(seconds, n=100) if len(seconds) > 1 else [*seconds] * 99
     return {"p50 µs": hundredths[49] * 1e6, "p99 µs": hundredths[98] * 1e6}
-
-
-def processor_time(pid: int) -> float:
-    """Return the processor time of a process in seconds, from proc(5)."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _now() -> tuple[float, float]:

@@ -15,8 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.commands import sandbox
-from benchmarks.measure import processor_time
+from benchmarks.commands import processor_time, sandbox
 from benchmarks.tasks import Failed, LeftOut, Task
 
 if TYPE_CHECKING:

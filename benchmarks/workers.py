@@ -16,8 +16,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.commands import ended, environment
-from benchmarks.measure import Client, Meter, Part, in_fresh_process, percentiles, processor_time
+from benchmarks.commands import ended, environment, processor_time
+from benchmarks.measure import Client, Meter, Part, in_fresh_process, percentiles
 from benchmarks.stage import read_bodies
 from benchmarks.tasks import Failed, LeftOut, Sample, Task
 
