@@ -168,7 +168,7 @@ _MOST_EXCHANGES = 4096  # exchanges whose schema is cached
 
 
 def shell_words(*words: str) -> str:
-    r"""Return words for a shell. A word with control or bidi characters is written as `$'\u202e'`.
+    r"""Return words for a shell. A word with control or bidi characters is written as `$'\xe2\x80\xae'`.
 
     A terminal would interpret such a character when the user pastes the command.
     """
@@ -190,8 +190,12 @@ def publish_command(record: dict[str, Any]) -> str:
 
 
 def _escaped(word: str) -> str:
-    plain = "".join(f"\\{one}" if one in "\\'" else one if one.isprintable() else f"\\U{ord(one):08x}" for one in word)
-    return plain.encode("utf-8", "replace").decode()
+    return "".join(f"\\{one}" if one in "\\'" else one if one.isprintable() else _escaped_bytes(one) for one in word)
+
+
+def _escaped_bytes(character: str) -> str:
+    """Return the escapes of the UTF-8 of a character. A shell expands its code point only in a locale that has it."""
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "replace"))
 
 
 def _problems(check: Schema | MessageCheck, message: Message, payload: Any, *, most: int) -> Sequence[Any]:
