@@ -31,7 +31,7 @@ def python(folder: Path | str, *arguments: str, url: str = "", **streams: Any) -
 
 def environment(folder: Path | str, url: str = "") -> dict[str, str]:
     """Return the environment without the configuration of the user."""
-    kept = {name: value for name, value in os.environ.items() if name != "CI" and not name.startswith("PULSE_")}
+    kept = {name: value for name, value in os.environ.items() if name != "CI" and not name.startswith("PULSE")}
     kept |= dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), str(folder))
     return kept | {"PULSE_URL": url} if url else kept
 

@@ -115,30 +115,11 @@ def _flat(name: str, case: str) -> Goal:
     )
 
 
-def _steady(part: str, case: str, name: str) -> tuple[Goal, Goal]:
-    """Compare a million of something with a hundred thousand."""
-    most, tenth = case.format(1_000_000), case.format(100_000)
-    return (
-        Goal(
-            f"1,000,000 with {name}: CPU of each, of that with 100,000",
-            part,
-            most,
-            1.2,
-            most=True,
-            figure="cpu_us",
-            beside=(tenth,),
-        ),
-        Goal(
-            f"1,000,000 with {name}: memory, beside that with 100,000",
-            part,
-            most,
-            _SLACK,
-            most=True,
-            figure="peak_mb",
-            beside=(tenth,),
-            how="difference",
-            unit="MB",
-        ),
+def _grown(name: str, part: str, case: str, bound: float, figure: str, **more: Any) -> Goal:
+    """Compare a figure of a million of something with that of a hundred thousand."""
+    tenth = (case.format(100_000),)
+    return Goal(
+        f"1,000,000 {name}", part, case.format(1_000_000), bound, most=True, figure=figure, beside=tenth, **more
     )
 
 
@@ -305,15 +286,7 @@ GOALS = (
     ),
     Goal("100,000 bindings: keys that are not cached", "match", _TABLE.format(100_000), 100_000, unit="/s"),
     Goal("100,000 bindings: cached keys", "match", _TABLE.format(100_000), 1_000_000, figure="memo/s", unit="/s"),
-    Goal(
-        "1,000,000 bindings: CPU of a lookup, of that with 100,000",
-        "match",
-        _TABLE.format(1_000_000),
-        1.2,
-        most=True,
-        figure="cpu_us",
-        beside=(_TABLE.format(100_000),),
-    ),
+    _grown("bindings: CPU of a lookup, of that with 100,000", "match", _TABLE, 1.2, "cpu_us"),
     Goal(
         "100,000 bindings: memory of each beyond its text",
         "match",
@@ -323,15 +296,7 @@ GOALS = (
         figure="bytes/binding",
         unit="bytes",
     ),
-    Goal(
-        "1,000,000 bindings: memory of each, of that with 100,000",
-        "match",
-        _TABLE.format(1_000_000),
-        1.1,
-        most=True,
-        figure="bytes/binding",
-        beside=(_TABLE.format(100_000),),
-    ),
+    _grown("bindings: memory of each, of that with 100,000", "match", _TABLE, 1.1, "bytes/binding"),
     Goal(
         "100,000 bindings: six times #.a against a key of 40 words",
         "match",
@@ -341,7 +306,18 @@ GOALS = (
         figure="6 x #.a µs",
         unit="µs",
     ),
-    *(goal for part, case, name in _GROWING for goal in _steady(part, case, name)),
+    *(
+        goal
+        for part, case, name in _GROWING
+        for goal in (
+            _grown(f"with {name}: CPU of each, of that with 100,000", part, case, 1.2, "cpu_us"),
+            _grown(
+                *(f"with {name}: memory, beside that with 100,000", part, case, _SLACK, "peak_mb"),
+                how="difference",
+                unit="MB",
+            ),
+        )
+    ),
     _flat("pulsekit publish, piped", "pulsekit publish, piped"),
     _flat("pulsekit validate FILE", "pulsekit validate FILE"),
     _flat("pulsekit match over a recording", "pulsekit match, a piped recording"),

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.commands import environment
 from benchmarks.measure import Client, Part, in_fresh_process
 from benchmarks.stage import KEY
 from benchmarks.tasks import Failed
@@ -85,18 +86,17 @@ def _start(task: Task, meter: Meter, *command: str, more: Mapping[str, str] | No
 
 
 def _environment(task: Task) -> dict[str, str]:
-    """Return the environment without the configuration of the user."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PULSE", "PYTHON"))}
-    environment = kept | dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), task.folder)
-    # An installed package has bytecode. A checkout may have none, or may be read-only.
-    environment |= {"PYTHONPYCACHEPREFIX": f"{task.folder}/bytecode", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
-    return environment
+    """Return the environment for an installed package: without the settings of Python, and with bytecode."""
+    kept = {name: value for name, value in environment(task.folder).items() if not name.startswith("PYTHON")}
+    # A checkout may have no bytecode, or may be read-only.
+    bytecode = {"PYTHONPYCACHEPREFIX": f"{task.folder}/bytecode"}
+    return kept | bytecode | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
 
 
 def _run(task: Task, *command: str, status: int = 0, more: Mapping[str, str] | None = None) -> str:
     """Run a command, and return its output."""
-    environment = _environment(task) | (more or {})
-    done = subprocess.run(command, cwd=task.folder, env=environment, capture_output=True, text=True, check=False)
+    variables = _environment(task) | (more or {})
+    done = subprocess.run(command, cwd=task.folder, env=variables, capture_output=True, text=True, check=False)
     if done.returncode != status:
         raise Failed(f"{' '.join(command)}: exit {done.returncode}, not {status}: {done.stderr}")
     return done.stdout

@@ -38,8 +38,11 @@ CASES = {
     "consume-rabbitmq4": ("pulsekit async for, decoded",),
     "latency": ("pulsekit, to confirm", "asyncio and pamqp, to consumer"),
     "latency-sandbox": ("pulsekit.sync, to consumer", "pika, to confirm"),
-    "workers": ("pulsekit consume, async def",),
-    "streams": ("pulsekit publish, piped", "pulsekit validate FILE, no invalid job", "pulsekit tail, a full queue"),
+    "workers": ("pulsekit consume, async def", "kombu ConsumerMixin"),
+    "streams": (
+        *("pulsekit publish, piped", "pulsekit validate FILE, no invalid job", "pulsekit tail, a full queue"),
+        *("pulsekit tail, 10,000/s published", "pulsekit async for, decoded, a full queue"),
+    ),
     "growth": ("pulsekit publish_many, dicts, validated: 10", "pulsekit async for, decoded: 10"),
     "recordings": ("pulsekit read_recording: 10", "pulsekit preview: 10"),
     "validate": ("pulsekit is_valid, profile strict",),

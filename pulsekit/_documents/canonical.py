@@ -14,7 +14,7 @@ __all__ = ["read_canonical"]
 def read_canonical(body: bytes, levels: int = MAX_DEPTH) -> Any:
     """Decode JSON that has exactly the form of `encode_payload`.
 
-    Such JSON is one line without duplicate keys and deeper nesting than `levels`, and its numbers are exact.
+    Such JSON is one line, has no duplicate keys, is not nested deeper than `levels`, and its numbers are exact.
 
     Raises:
         ValueError: Raised when the body has another form. Such a body may still be JSON.

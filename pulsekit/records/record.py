@@ -467,7 +467,7 @@ def _read_payload(body: bytes) -> tuple[bytes | str | None, Any]:
         return body, read_canonical(body, _MAX_PAYLOAD_DEPTH)
     except ValueError:
         pass
-    if is_deeper_text(body, _MAX_PAYLOAD_DEPTH):  # only here: a second check of each job takes 5 % of `tail`
+    if is_deeper_text(body, _MAX_PAYLOAD_DEPTH):  # not before: a second check of each payload took 7 % of `tail`
         return None, None
     try:
         text = body.decode()

@@ -58,7 +58,7 @@ def _words(test: str) -> str:
 
 
 def drawn(text: str, runs: Sequence[Mapping[str, Any]]) -> str:
-    """Return the text of the page with new tables: the sums of each run, and each fault in one run of each RabbitMQ."""
+    """Return the text with new tables: the sums of each run, and each fault in the last run of each RabbitMQ."""
     lines = [
         *("The sums of each run, in the order in which they ran:", "", *_sums(runs), ""),
         *(line for run in {run["versions"]["RabbitMQ"]: run for run in runs}.values() for line in _faults(run)),
@@ -80,7 +80,7 @@ def _sums(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _faults(run: Mapping[str, Any]) -> Iterator[str]:
     versions = ", ".join(f"{name} {number}" for name, number in run["versions"].items())
-    yield f"Each fault in the run on {run['date']} on {run['machine']}, with {versions}:"
+    yield f"Each fault in the last of these runs with this RabbitMQ, on {run['machine']}, with {versions}:"
     yield ""
     yield from table(run["faults"])
     yield ""

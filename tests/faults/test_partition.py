@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400), pytest.mark.usefixtures("nothing_left")]
 
-_NODE_SECONDS = 60.0  # after a partition, a node is back within ten seconds, or never
+_NODE_SECONDS = 60.0  # after a partition, a node is usually back within ten seconds
 
 
 @pytest.fixture(params=["pause_minority", "autoheal"])
